@@ -1,0 +1,221 @@
+#include "commands.hpp"
+
+#include "terminal.hpp"
+
+#include <grevy/host/array.hpp>
+#include <grevy/host/experiment.hpp>
+#include <grevy/host/run.hpp>
+#include <grevy/host/trainer.hpp>
+
+#include <ATen/Parallel.h>
+#include <nlohmann/json.hpp>
+#include <spdlog/spdlog.h>
+
+#include <fstream>
+#include <iostream>
+#include <sched.h>
+
+namespace grevy::cli {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+spdlog::level::level_enum to_spdlog(host::LogLevel level) {
+  switch (level) {
+    case host::LogLevel::debug:
+      return spdlog::level::debug;
+    case host::LogLevel::info:
+      return spdlog::level::info;
+    case host::LogLevel::warning:
+      return spdlog::level::warn;
+    case host::LogLevel::error:
+      return spdlog::level::err;
+  }
+  return spdlog::level::err;
+}
+
+fs::path default_folder(const fs::path& file) { return fs::path("runs") / file.stem(); }
+
+json to_json(const host::ComponentManifest& component) {
+  return {{"kind", host::to_string(component.kind)},
+          {"name", component.name},
+          {"aliases", component.aliases},
+          {"version", component.version},
+          {"summary", component.summary},
+          {"options", json::parse(component.options_schema)}};
+}
+
+json to_json(const host::PluginManifest& plugin) {
+  json components = json::array();
+  for (const auto& component : plugin.components) components.push_back(to_json(component));
+  return {{"id", plugin.id},
+          {"version", plugin.version},
+          {"file", plugin.file.string()},
+          {"abi", {plugin.abi_major, plugin.abi_minor}},
+          {"stamp", plugin.stamp},
+          {"problem", plugin.problem},
+          {"components", components}};
+}
+
+std::string aliases_text(const host::ComponentManifest& component) {
+  std::string text;
+  for (const std::string& alias : component.aliases)
+    text += (text.empty() ? " (also " : ", ") + alias;
+  return text.empty() ? text : text + ")";
+}
+
+void print_options(const host::ComponentManifest& component) {
+  const json schema = json::parse(component.options_schema);
+  for (const auto& [name, rule] : schema.at("properties").items()) {
+    json shown = rule;
+    shown.erase("description");
+    shown.erase("default");
+    std::cout << "    " << name << " = " << rule.value("default", json("required")).dump() << "  "
+              << shown.dump() << "\n      " << rule.value("description", "") << "\n";
+  }
+}
+
+}  // namespace
+
+host::Host make_host(const Common& common) {
+  host::HostOptions options;
+  options.plugin_path = common.plugin_path;
+  options.log = [](host::LogLevel level, std::string_view component, std::string_view message) {
+    spdlog::log(to_spdlog(level), "{}: {}", component, message);
+  };
+  return host::Host(std::move(options));
+}
+
+int use_threads(std::int64_t wanted) {
+  cpu_set_t cores;
+  const int available = sched_getaffinity(0, sizeof(cores), &cores) == 0 ? CPU_COUNT(&cores) : 1;
+  const int count = wanted > 0 ? static_cast<int>(wanted) : available;
+  at::set_num_threads(count);
+  return count;
+}
+
+int run(const Common& common, const RunCommand& command) {
+  host::Host host = make_host(common);
+  const auto experiment = host::Experiment::load(host, command.file, command.changes);
+  use_threads(experiment.at("/threads").get<std::int64_t>());
+  Progress progress(Progress::choose(common.quiet, common.json));
+  host::RunOptions options;
+  options.folder = command.out.empty() ? default_folder(command.file) : command.out;
+  options.resume = command.resume;
+  options.force = command.force;
+  options.on_step = [&](const host::StepReport& report) { progress.show(report); };
+  options.should_stop = [] { return received_signal() != 0; };
+  install_signal_handlers();
+  const host::Summary summary = host::run(host, experiment, options);
+  progress.finish();
+  if (common.json)
+    std::cout << summary.document.dump(2) << "\n";
+  else if (common.quiet)
+    std::cout << summary.brief() << ", " << options.folder.string() << "\n";
+  else
+    std::cout << summary.report() << "\nwritten to " << options.folder.string() << "\n";
+  return summary.finished ? 0 : 128 + received_signal();
+}
+
+void transform(const Common& common, const TransformCommand& command) {
+  host::Host host = make_host(common);
+  use_threads(command.threads);
+  const fs::path checkpoint =
+      fs::is_directory(command.run) ? command.run / "checkpoint.safetensors" : command.run;
+  const auto trainer = host::Trainer::from_checkpoint(host, checkpoint, command.device);
+  const at::Tensor input = host::load_float_tensor(command.input, command.key);
+  const host::Recording recording(input, command.input.string());
+  recording.check_finite();
+  host::TransformOptions options;
+  options.pad = !command.no_pad;
+  options.chunk = command.chunk;
+  const std::int64_t rows = trainer.num_rows(recording.neural(), options);
+  const std::int64_t width = trainer.model_info().num_output;
+  if (recording.num_channels() != trainer.model_info().num_input || rows < 1)
+    trainer.transform(
+        recording.neural(), [](const at::Tensor&) {}, options);  // says what does not fit
+  host::NpyWriter writer(command.out, rows, width);
+  trainer.transform(
+      recording.neural(),
+      [&](const at::Tensor& part) { writer.append(part.data_ptr<float>(), part.size(0)); },
+      options);
+  writer.finish();
+  if (common.json)
+    std::cout << json{{"file", command.out.string()}, {"rows", rows}, {"columns", width}}.dump()
+              << "\n";
+  else if (!common.quiet)
+    std::cout << command.out.string() << ": " << rows << " x " << width << "\n";
+}
+
+void list_plugins(const Common& common) {
+  const host::Host host = make_host(common);
+  if (common.json) {
+    json document = {{"plugins", json::array()}, {"refused", json::array()}};
+    for (const auto& plugin : host.plugins()) document["plugins"].push_back(to_json(plugin));
+    for (const auto& file : host.refused())
+      document["refused"].push_back({{"file", file.file.string()}, {"reason", file.reason}});
+    std::cout << document.dump(2) << "\n";
+    return;
+  }
+  for (const auto& plugin : host.plugins()) {
+    std::cout << plugin.id << " " << plugin.version << "  " << plugin.file.string() << "\n";
+    if (!plugin.problem.empty()) std::cout << "  cannot be used: " << plugin.problem << "\n";
+    for (const auto& component : plugin.components)
+      std::cout << "  " << host::to_string(component.kind) << " " << component.name
+                << aliases_text(component) << "  " << component.summary << "\n";
+  }
+  for (const auto& file : host.refused()) std::cout << "not used: " << file.reason << "\n";
+}
+
+void show_plugin(const Common& common, const std::string& name) {
+  const host::Host host = make_host(common);
+  json found = json::array();
+  for (const auto& plugin : host.plugins())
+    for (const auto& component : plugin.components) {
+      const bool named = component.name == name || plugin.id == name ||
+                         plugin.id + "/" + component.name == name ||
+                         std::count(component.aliases.begin(), component.aliases.end(), name) != 0;
+      if (!named) continue;
+      found.push_back(to_json(component));
+      found.back()["plugin"] = plugin.id;
+      if (common.json) continue;
+      std::cout << host::to_string(component.kind) << " " << component.name
+                << aliases_text(component) << " " << component.version << "\n  "
+                << component.summary << "\n  plugin " << plugin.id << " " << plugin.version << ", "
+                << plugin.file.string() << "\n  options\n";
+      print_options(component);
+    }
+  if (found.empty())
+    throw Error(ErrorCode::not_found,
+                "no plugin or component is called \"" + name + "\"; see `grevy plugins list`");
+  if (common.json) std::cout << found.dump(2) << "\n";
+}
+
+void print_schema(const Common& common, const fs::path& out) {
+  const host::Host host = make_host(common);
+  const std::string text = host::experiment_schema(host).dump(2) + "\n";
+  if (out.empty()) {
+    std::cout << text;
+    return;
+  }
+  std::ofstream stream(out);
+  stream << text << std::flush;
+  if (!stream) throw Error(ErrorCode::io, out.string() + ": cannot be written");
+}
+
+void simulate(const Common& common, const SimulateCommand& command) {
+  const auto recording = host::simulate(command.options);
+  host::write_recording(recording, command.out);
+  if (common.json)
+    std::cout << json{{"folder", command.out.string()},
+                      {"samples", recording.num_samples},
+                      {"neurons", recording.num_neurons}}
+                     .dump()
+              << "\n";
+  else if (!common.quiet)
+    std::cout << command.out.string() << ": spikes.npy (" << recording.num_samples << " x "
+              << recording.num_neurons << "), position.npy, direction.npy\n";
+}
+
+}  // namespace grevy::cli

@@ -1,0 +1,165 @@
+// grevy: the program. Exit codes: 0 done, 1 a defect of ours, 2 bad input (one line on stderr says
+// where, what was found and what is allowed), 3 files could not be written, 128 + N stopped by
+// signal N after the step was finished and stored.
+#include "commands.hpp"
+
+#include <grevy/error.hpp>
+#include <grevy/host/version.hpp>
+
+#include <CLI/CLI.hpp>
+#include <spdlog/sinks/stdout_color_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include <iostream>
+
+namespace {
+
+using namespace grevy;
+using namespace grevy::cli;
+
+int exit_code(ErrorCode code) {
+  switch (code) {
+    case ErrorCode::internal:
+      return 1;
+    case ErrorCode::io:
+      return 3;
+    default:
+      return 2;
+  }
+}
+
+// Lets one action object carry what the parsed subcommand will do.
+struct Action {
+  std::function<int()> run;
+};
+
+void add_common(CLI::App* app, Common& common) {
+  app->add_option("--plugin-path", common.plugin_path,
+                  "Folder with plugins, or plugin file, searched first (repeatable)");
+  app->add_flag("--quiet", common.quiet, "Only results, warnings and errors");
+  app->add_flag("--json", common.json, "Machine-readable output");
+}
+
+CLI::App* add_command(CLI::App& app, Common& common, const char* name, const char* about,
+                      const char* example) {
+  CLI::App* command = app.add_subcommand(name, about);
+  add_common(command, common);
+  command->footer(std::string("Example:\n  ") + example);
+  return command;
+}
+
+void add_run(CLI::App& app, Common& common, RunCommand& run_command, Action& action) {
+  CLI::App* command =
+      add_command(app, common, "run", "Train an experiment and report how well it decodes",
+                  "grevy run experiment.json --set training.num_steps=500 --out runs/short");
+  command->add_option("file", run_command.file, "Experiment, JSON")->required();
+  command->add_option("--set", run_command.changes, "Change a value: a.b=value (repeatable)")
+      ->type_size(1)
+      ->allow_extra_args(false);
+  command->add_option("--out", run_command.out, "Run folder (default: runs/NAME)");
+  CLI::Option* resume =
+      command->add_flag("--resume", run_command.resume, "Go on from the folder's checkpoint");
+  command->add_flag("--force", run_command.force, "Replace the run in the folder")
+      ->excludes(resume);
+  command->callback([&] { action.run = [&] { return run(common, run_command); }; });
+}
+
+void add_transform(CLI::App& app, Common& common, TransformCommand& t, Action& action) {
+  CLI::App* command = add_command(app, common, "transform", "Embed a recording with a trained run",
+                                  "grevy transform runs/short spikes.npy -o embedding.npy");
+  command->add_option("run", t.run, "Run folder or checkpoint file")->required();
+  command->add_option("input", t.input, "Recording, .npy or .npz: (time, channels)")->required();
+  command->add_option("-o,--out", t.out, "File to write, .npy: float32 (time, D)")->required();
+  command->add_option("--key", t.key, "The array of an .npz");
+  command->add_flag("--no-pad", t.no_pad, "Leave out samples without a complete window");
+  command->add_option("--chunk", t.chunk, "Samples embedded at a time")
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 40));
+  command->add_option("--device", t.device, "cpu, cuda or cuda:N (default: the run's)");
+  command->add_option("--threads", t.threads, "CPU threads (default: one per core)")
+      ->check(CLI::Range(0, 1024));
+  command->callback([&] { action.run = [&] { return transform(common, t), 0; }; });
+}
+
+void add_plugins(CLI::App& app, Common& common, std::string& name, Action& action) {
+  CLI::App* plugins = app.add_subcommand("plugins", "What plugins there are");
+  plugins->require_subcommand(1);
+  CLI::App* list = plugins->add_subcommand(
+      "list", "Every plugin and component found, without opening a library");
+  add_common(list, common);
+  list->footer("Example:\n  grevy plugins list --plugin-path build/lib");
+  list->callback([&] { action.run = [&] { return list_plugins(common), 0; }; });
+  CLI::App* info =
+      plugins->add_subcommand("info", "A plugin's or component's description and options");
+  add_common(info, common);
+  info->add_option("name", name, "Component, alias or plugin id")->required();
+  info->footer("Example:\n  grevy plugins info offset10-model");
+  info->callback([&] { action.run = [&] { return show_plugin(common, name), 0; }; });
+}
+
+void add_simulate(CLI::App& app, Common& common, SimulateCommand& s, Action& action) {
+  CLI::App* command =
+      add_command(app, common, "simulate", "Write a simulated recording of place cells on a track",
+                  "grevy simulate --out recording --samples 20000 --seed 7");
+  command->add_option("--out", s.out, "Folder for spikes.npy, position.npy, direction.npy")
+      ->required();
+  command->add_option("--samples", s.options.num_samples, "Number of bins")->capture_default_str();
+  command->add_option("--neurons", s.options.num_neurons, "Number of cells")->capture_default_str();
+  command->add_option("--bin-width", s.options.bin_width, "Seconds")->capture_default_str();
+  command->add_option("--track-length", s.options.track_length, "Metres")->capture_default_str();
+  command->add_option("--seed", s.options.seed, "Seed")->capture_default_str();
+  command->callback([&] { action.run = [&] { return simulate(common, s), 0; }; });
+}
+
+int parse_and_run(int argc, char** argv) {
+  CLI::App app(
+      "Contrastive embeddings of time series, with solvers, losses and encoders from plugins.",
+      "grevy");
+  app.set_version_flag("--version", std::string("grevy ") + host::version());
+  app.require_subcommand(1);
+  app.footer(
+      "Exit codes: 0 done, 1 internal error, 2 bad input, 3 files could not be written, 128+N "
+      "stopped by signal N");
+  Common common;
+  RunCommand run_command;
+  TransformCommand transform_command;
+  SimulateCommand simulate_command;
+  std::string plugin_name;
+  std::filesystem::path schema_file;
+  Action action;
+  add_run(app, common, run_command, action);
+  add_transform(app, common, transform_command, action);
+  add_plugins(app, common, plugin_name, action);
+  CLI::App* schema = add_command(app, common, "schema",
+                                 "JSON Schema of experiments with the options of all plugins found",
+                                 "grevy schema -o experiment.schema.json");
+  schema->add_option("-o,--out", schema_file, "File (default: stdout)");
+  schema->callback([&] { action.run = [&] { return print_schema(common, schema_file), 0; }; });
+  add_simulate(app, common, simulate_command, action);
+  CLI::App* check =
+      add_command(app, common, "doctor", "Versions, BLAS, threads, devices, plugin folders",
+                  "grevy doctor --json");
+  check->callback([&] { action.run = [&] { return doctor(common), 0; }; });
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    return app.exit(e) == 0 ? 0 : 2;
+  }
+  spdlog::set_default_logger(spdlog::stderr_color_mt("grevy"));
+  spdlog::set_pattern("%^%l%$: %v");
+  spdlog::set_level(common.quiet ? spdlog::level::warn : spdlog::level::info);
+  return action.run();
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return parse_and_run(argc, argv);
+  } catch (const grevy::Error& e) {
+    std::cerr << "grevy: " << e.what() << "\n";
+    return exit_code(e.code());
+  } catch (const std::exception& e) {
+    std::cerr << "grevy: internal error: " << e.what() << "\n";
+    return 1;
+  }
+}

@@ -1,0 +1,90 @@
+// grevy/host/array.hpp: numeric arrays in .npy and .npz files.
+//
+// Reads NumPy format versions 1.0, 2.0 and 3.0: boolean, signed and unsigned integers of 8 to 64
+// bits, floats of 16, 32 and 64 bits, C or Fortran order, little or big endian. Refuses object,
+// string, complex and structured arrays: nothing in a file is ever executed. Every size is checked
+// against the file's length before memory is taken.
+// Format: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
+#ifndef GREVY_HOST_ARRAY_HPP
+#define GREVY_HOST_ARRAY_HPP
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace grevy::host {
+
+enum class ElementType { boolean, int8, int16, int32, int64, uint8, uint16, uint32, uint64, float16, float32, float64 };
+
+// "float32", "int64", ... as NumPy calls them.
+const char* to_string(ElementType type);
+
+// An immutable array that shares ownership of its bytes: copies are cheap. Safe to read from
+// several threads. A mapped file must not be shortened while an Array refers to it.
+class Array {
+ public:
+  // Opens a file; .npy or .npz is told by its content, not by its name. `key` picks the member of
+  // an .npz (without ".npy"); empty means the only one. A .npy is memory-mapped, a member of an
+  // .npz is read into memory.
+  // Errors: not_found (no file, no such key; lists the keys), invalid_type (object or other
+  // refused dtype, not a NumPy file), invalid_value (truncated, malformed, too large, key missing
+  // where several arrays exist). Messages name the file and the member.
+  static Array open(const std::filesystem::path& file, const std::string& key = {});
+
+  // A float32 array in memory, row-major. shape must multiply to values.size().
+  static Array from_values(std::vector<std::int64_t> shape, std::vector<float> values);
+  static Array from_values(std::vector<std::int64_t> shape, std::vector<std::int64_t> values);
+
+  const std::vector<std::int64_t>& shape() const { return shape_; }
+  std::int64_t size() const;  // product of shape; 1 for a scalar
+  ElementType type() const { return type_; }
+  bool is_integer() const;  // booleans count as integers
+  bool is_mapped() const { return mapped_; }
+
+  // Row-major float32. Shares the file's pages where the file holds just that, converts into new
+  // memory otherwise. The pointer keeps the bytes alive. float64 beyond float32's range becomes
+  // infinity (and is refused later by the caller's finiteness check).
+  std::shared_ptr<const float> to_float32() const;
+
+  // Row-major int64. Errors: invalid_type for float arrays, invalid_value for a uint64 above
+  // INT64_MAX.
+  std::vector<std::int64_t> to_int64() const;
+
+ private:
+  std::shared_ptr<const unsigned char> bytes_;  // first element; keeps mapping or buffer alive
+  std::vector<std::int64_t> shape_;
+  ElementType type_ = ElementType::float32;
+  bool fortran_ = false;
+  bool swapped_ = false;  // byte order differs from this machine's
+  bool mapped_ = false;
+};
+
+// Writes a float32 (rows, columns) .npy in pieces, in constant memory. The file appears under its
+// name only after finish(): bytes go to a temporary file beside it, which is synced and renamed.
+// An unfinished writer removes its temporary file. Errors: io (names the file and the reason),
+// invalid_state (more rows than announced; finish() with fewer).
+class NpyWriter {
+ public:
+  NpyWriter(std::filesystem::path file, std::int64_t rows, std::int64_t columns);
+  ~NpyWriter();
+  NpyWriter(const NpyWriter&) = delete;
+  NpyWriter& operator=(const NpyWriter&) = delete;
+
+  void append(const float* values, std::int64_t rows);
+  void finish();
+
+ private:
+  std::filesystem::path file_, temporary_;
+  std::int64_t rows_, columns_, written_ = 0;
+  int descriptor_ = -1;
+};
+
+// Writes a whole array at once, as NpyWriter does. `values` is row-major.
+void write_npy(const std::filesystem::path& file, const std::vector<std::int64_t>& shape, const float* values);
+void write_npy(const std::filesystem::path& file, const std::vector<std::int64_t>& shape, const std::int64_t* values);
+
+}  // namespace grevy::host
+
+#endif

@@ -1,0 +1,44 @@
+// grevy/host/evaluation.hpp: how well an embedding decodes a label.
+#ifndef GREVY_HOST_EVALUATION_HPP
+#define GREVY_HOST_EVALUATION_HPP
+
+#include <torch/types.h>
+
+#include <cstdint>
+#include <vector>
+
+namespace grevy::host {
+
+enum class Metric { cosine, euclidean };
+
+// For each row of `queries` (m, d) the `count` nearest rows of `reference` (n, d), nearest first:
+// an int64 tensor (m, count). Works block by block: memory is O(n) times a fixed block, never
+// O(n m). Both float32 on one device, 1 <= count <= n. A row of zeros has cosine similarity 0 to
+// everything. Of equally near rows any may come first, the same ones every time.
+// Errors: invalid_value naming sizes.
+at::Tensor nearest_rows(const at::Tensor& reference, const at::Tensor& queries, std::int64_t count,
+                        Metric metric);
+
+// k-nearest-neighbour decoding from neighbours found by nearest_rows. `neighbours` is (m, k).
+// Continuous: labels (n, w) float32 -> mean over the neighbours (m, w).
+// Discrete: labels (n) int64 -> most frequent neighbour, the smallest of equally frequent (m).
+at::Tensor decode_continuous(const at::Tensor& labels, const at::Tensor& neighbours);
+at::Tensor decode_discrete(const at::Tensor& labels, const at::Tensor& neighbours);
+
+struct ContinuousScore {
+  std::vector<double> r2;  // per label dimension; NaN where the truth is constant
+  double mean_r2 = 0;      // uniform average over dimensions
+  std::vector<double> median_absolute_error;  // per dimension, label units
+};
+struct DiscreteScore {
+  double accuracy = 0;           // share of correct samples
+  double balanced_accuracy = 0;  // mean over the classes present in the truth of their recall
+};
+
+// R^2 = 1 - sum (y - p)^2 / sum (y - mean y)^2, in double.
+ContinuousScore score_continuous(const at::Tensor& truth, const at::Tensor& predicted);
+DiscreteScore score_discrete(const at::Tensor& truth, const at::Tensor& predicted);
+
+}  // namespace grevy::host
+
+#endif

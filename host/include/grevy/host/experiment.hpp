@@ -1,0 +1,71 @@
+// grevy/host/experiment.hpp: one JSON file that says everything about a run. Reference: docs/run.md.
+#ifndef GREVY_HOST_EXPERIMENT_HPP
+#define GREVY_HOST_EXPERIMENT_HPP
+
+#include <grevy/host/host.hpp>
+#include <grevy/host/recording.hpp>
+#include <grevy/host/sampling.hpp>
+
+#include <nlohmann/json.hpp>
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace grevy::host {
+
+// A checked experiment. `document` holds every key with its default filled in; the accessors read
+// from it, so it is the one source.
+class Experiment {
+ public:
+  // Checks a document against the schema, with the options of the components that `host` finds.
+  // `file` names it in errors; relative paths in it start from its folder. Every error is one line
+  // "FILE: /json/pointer: found ...; must be ...", code invalid_type, invalid_value or not_found.
+  Experiment(const Host& host, nlohmann::json document, std::filesystem::path file = "experiment");
+
+  // Reads and checks a file; `changes` are "a.b.c=value" (value as JSON, else as text) made first.
+  // Further errors: not_found (no such file), invalid_value (no JSON; says line and column).
+  static Experiment load(const Host& host, const std::filesystem::path& file,
+                         const std::vector<std::string>& changes = {});
+
+  const nlohmann::json& document() const { return document_; }
+  const std::filesystem::path& file() const { return file_; }
+  const nlohmann::json& at(const char* pointer) const { return document_.at(nlohmann::json::json_pointer(pointer)); }
+
+  std::uint64_t seed() const { return at("/seed").get<std::uint64_t>(); }
+  std::string device() const { return at("/device").get<std::string>(); }
+  std::int64_t num_steps() const { return at("/training/num_steps").get<std::int64_t>(); }
+  std::int64_t batch_size() const { return at("/training/batch_size").get<std::int64_t>(); }
+
+  // "FILE: POINTER: ": how errors about a place in this file begin.
+  std::string where(const std::string& pointer) const;
+  // Runs `body`; an error that it throws is thrown again with where(pointer) before its message.
+  template <class Body>
+  auto at_place(const std::string& pointer, Body&& body) const {
+    try {
+      return body();
+    } catch (const Error& e) {
+      throw Error(e.code(), where(pointer) + e.what());
+    }
+  }
+
+ private:
+  nlohmann::json document_;
+  std::filesystem::path file_;
+};
+
+// The JSON Schema of experiments, with the options of every component that `host` finds: what
+// editors complete from and `grevy schema` prints.
+nlohmann::json experiment_schema(const Host& host);
+
+// Loads the recording that /data names, checks it (lengths, finiteness) and returns it whole.
+// Errors: as above, naming the pointer of the entry.
+Recording load_recording(const Experiment& experiment);
+
+// How many samples, from the start, are for training: /data/train_fraction of them, at least 1.
+std::int64_t num_train_samples(const Experiment& experiment, const Recording& recording);
+
+}  // namespace grevy::host
+
+#endif

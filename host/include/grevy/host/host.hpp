@@ -1,0 +1,122 @@
+// grevy/host/host.hpp: finds plugins and makes components from them.
+#ifndef GREVY_HOST_HOST_HPP
+#define GREVY_HOST_HOST_HPP
+
+#include <grevy/calls.hpp>
+
+#include <torch/types.h>
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace grevy::host {
+
+enum class Kind { model = GREVY_KIND_MODEL, criterion = GREVY_KIND_CRITERION, solver = GREVY_KIND_SOLVER };
+
+// "model", "criterion", "solver".
+const char* to_string(Kind kind);
+
+enum class LogLevel { debug = GREVY_LOG_DEBUG, info, warning, error };
+
+// What a plugin's file says about one component.
+struct ComponentManifest {
+  Kind kind = Kind::model;
+  std::string name;
+  std::vector<std::string> aliases;
+  std::string version;
+  std::string summary;         // one line
+  std::string options_schema;  // JSON Schema of its options
+};
+
+// What a plugin's file says about itself, read without running it.
+struct PluginManifest {
+  std::filesystem::path file;  // canonical
+  std::string id, version;
+  std::int64_t abi_major = 0, abi_minor = 0;
+  std::string stamp;    // LibTorch it was built against; empty: none
+  std::string problem;  // why it cannot be used here; empty: it can
+  std::vector<ComponentManifest> components;
+};
+
+// A file in a plugin folder that is no plugin at all.
+struct RefusedFile {
+  std::filesystem::path file;
+  std::string reason;
+};
+
+// A component and the plugin it is in. Valid as long as the Host.
+struct Found {
+  const PluginManifest* plugin = nullptr;
+  const ComponentManifest* component = nullptr;
+};
+
+struct HostOptions {
+  // Folders with plugins, or plugin files, searched before all others. One that does not exist, and
+  // a file that is no usable plugin, is an error.
+  std::vector<std::filesystem::path> plugin_path;
+  // Whether to go on with GREVY_PLUGIN_PATH (colon-separated), the user's folder
+  // ($XDG_DATA_HOME/grevy/plugins, else ~/.local/share/grevy/plugins) and the folder of the
+  // installation. Folders of these that do not exist are left out.
+  bool search_default_folders = true;
+  // Called for every line that the host or a plugin logs, from whichever thread logs. Default: none.
+  std::function<void(LogLevel, std::string_view component, std::string_view message)> log;
+};
+
+// What a component is made with, besides its options.
+struct CreateOptions {
+  at::Device device = at::kCPU;
+  std::uint64_t seed = 0;
+  std::int64_t num_input = 0;  // models: number of channels
+};
+
+// A Host has no global state: several may live in one process, each with its own folders. Reading
+// manifests happens in the constructor; a plugin's library is opened when its first component is
+// made, and stays loaded until the process ends. Components must not outlive their Host.
+// Threads: const calls from any thread; create_* from one thread at a time.
+class Host {
+ public:
+  // Errors: not_found, incompatible for entries of plugin_path (see HostOptions).
+  explicit Host(HostOptions options = {});
+  ~Host();
+  Host(const Host&) = delete;
+  Host& operator=(const Host&) = delete;
+
+  const std::vector<std::filesystem::path>& folders() const;  // searched, in order
+  const std::vector<PluginManifest>& plugins() const;
+  const std::vector<RefusedFile>& refused() const;
+
+  // Looks a component up by name, alias or "plugin-id/name", in the manifests alone.
+  // Errors: not_found (lists the names that exist, the nearest one and the folders),
+  // invalid_value (two plugins claim the name; names both files), incompatible (the plugin was
+  // built for another ABI or LibTorch).
+  Found find(Kind kind, std::string_view name) const;
+
+  // Makes a component. `options` is a JSON object without "name". Errors: those of find();
+  // incompatible (the library does not load, or is not what its manifest says); PluginError.
+  Owned<ModelRef> create_model(std::string_view name, std::string_view options, const CreateOptions& create);
+  Owned<CriterionRef> create_criterion(std::string_view name, std::string_view options,
+                                       const CreateOptions& create);
+  Owned<SolverRef> create_solver(std::string_view name, std::string_view options, const CreateOptions& create);
+
+  void log(LogLevel level, std::string_view component, std::string_view message) const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+// Checks a new model by asking it to embed a few windows of zeros and noise: its description must
+// be valid and its outputs must have the shapes that it promises. Errors: PluginError.
+void check_model(const ModelRef& model, const CreateOptions& create);
+
+// "cpu", "cuda" or "cuda:N" -> device. Errors: invalid_value (malformed), not_found (no such device
+// here, and what there is).
+at::Device parse_device(const std::string& text);
+
+}  // namespace grevy::host
+
+#endif

@@ -1,0 +1,39 @@
+// grevy/host/random.hpp: explicit, portable, storable random numbers.
+//
+// One generator per purpose, derived from the experiment's seed: adding a consumer to one purpose
+// never shifts the numbers of another. Same seed, same numbers, on every platform.
+// Engine: xoshiro256++ (Blackman & Vigna 2021, doi:10.1145/3460772), seeded through SplitMix64
+// from the seed and the FNV-1a hash of the purpose's name.
+#ifndef GREVY_HOST_RANDOM_HPP
+#define GREVY_HOST_RANDOM_HPP
+
+#include <array>
+#include <cstdint>
+#include <string_view>
+
+namespace grevy::host {
+
+class Random {
+ public:
+  using State = std::array<std::uint64_t, 4>;
+
+  Random(std::uint64_t seed, std::string_view purpose);
+
+  std::uint64_t next();                   // 64 random bits
+  std::int64_t below(std::int64_t bound);  // uniform on [0, bound), unbiased; bound >= 1
+  double uniform();                       // uniform on [0, 1), 53 bits
+  double normal();                        // standard normal; two uniforms a draw, no cached half
+
+  const State& state() const { return state_; }
+  void restore(const State& state) { state_ = state; }
+
+ private:
+  State state_;
+};
+
+// The seed of a purpose, for generators that are not ours (LibTorch's, a plugin's).
+std::uint64_t derive_seed(std::uint64_t seed, std::string_view purpose);
+
+}  // namespace grevy::host
+
+#endif

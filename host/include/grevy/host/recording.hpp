@@ -1,0 +1,61 @@
+// grevy/host/recording.hpp: a neural recording with named labels.
+#ifndef GREVY_HOST_RECORDING_HPP
+#define GREVY_HOST_RECORDING_HPP
+
+#include <torch/types.h>
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace grevy::host {
+
+struct Label {
+  std::string name;
+  bool discrete = false;
+  at::Tensor values;  // discrete: int64 (T); continuous: float32 (T, w), contiguous
+};
+
+// Samples of all channels over time, and labels with one row per sample. Tensors are on the CPU and
+// shared, not copied: a recording may be larger than memory when its array is mapped from a file.
+// Copies are cheap.
+class Recording {
+ public:
+  // neural: floating or integer (T, C), T, C >= 1; anything but contiguous float32 is converted.
+  // Errors: invalid_type, invalid_value.
+  explicit Recording(const at::Tensor& neural, std::string source = "the recording");
+
+  // values: (T, w) or (T), numbers; one row per sample. Errors: invalid_value (length differs: says
+  // both), invalid_type (discrete from floats).
+  void add_continuous(const std::string& name, const at::Tensor& values, const std::string& source = {});
+  void add_discrete(const std::string& name, const at::Tensor& values, const std::string& source = {});
+
+  const at::Tensor& neural() const { return neural_; }  // float32 (T, C)
+  std::int64_t num_samples() const { return neural_.size(0); }
+  std::int64_t num_channels() const { return neural_.size(1); }
+  const std::vector<Label>& labels() const { return labels_; }
+  // Errors: not_found, listing the labels that exist.
+  const Label& label(const std::string& name) const;
+
+  // Samples [begin, end) with their labels; shares memory. Errors: out_of_range.
+  Recording slice(std::int64_t begin, std::int64_t end) const;
+
+  // Errors: non_finite, naming array, row and column of the first NaN or infinity.
+  void check_finite() const;
+
+ private:
+  void check_rows(const at::Tensor& values, const std::string& what) const;
+  at::Tensor neural_;
+  std::string source_;
+  std::vector<Label> labels_;
+};
+
+// A numeric array of a .npy or .npz file as a tensor: float32 as it lies in the file (mapped where
+// possible) for float types, int64 for integer types. Any number of axes. Errors: see Array::open.
+at::Tensor load_tensor(const std::filesystem::path& file, const std::string& key = {});
+// The same, always as float32.
+at::Tensor load_float_tensor(const std::filesystem::path& file, const std::string& key = {});
+
+}  // namespace grevy::host
+
+#endif

@@ -1,0 +1,52 @@
+// grevy/host/run.hpp: a whole experiment, from files to a run folder with a report.
+//
+// A run folder holds
+//   experiment.json         every setting, defaults and --set included, paths absolute
+//   log.jsonl               one JSON object a line: {"step", "pos", "neg", "total", ...}
+//   checkpoint.safetensors  the whole state after the last stored step
+//   embedding.npy           float32 (T, D): one row per sample of the recording
+//   summary.json            what Summary holds
+#ifndef GREVY_HOST_RUN_HPP
+#define GREVY_HOST_RUN_HPP
+
+#include <grevy/host/trainer.hpp>
+
+#include <nlohmann/json.hpp>
+
+#include <filesystem>
+#include <functional>
+#include <string>
+
+namespace grevy::host {
+
+struct RunOptions {
+  std::filesystem::path folder;  // made with its parents
+  bool resume = false;           // go on from the folder's checkpoint
+  bool force = false;            // replace the files of an earlier run
+  std::function<void(const StepReport&)> on_step;
+  std::function<bool()> should_stop;
+};
+
+// {"finished", "step", "seed", "versions", "plugins", "recording", "model", "time", "peak_memory_mb",
+//  "infonce", "decoding"}; docs/run.md describes every key.
+struct Summary {
+  nlohmann::json document;
+  bool finished = false;       // false: stopped on request; the checkpoint is written
+  std::string brief() const;   // one line
+  std::string report() const;  // a page
+};
+
+// Runs an experiment. Everything about it is checked before the folder is touched. Errors: those of
+// Experiment, load_recording and Trainer; invalid_value for a folder that holds a run already
+// (without force or resume), or one of another experiment (resume; only training.num_steps may
+// grow); not_found for a resume without a checkpoint; io.
+Summary run(Host& host, const Experiment& experiment, const RunOptions& options);
+
+// InfoNCE on the held-out part, and k-nearest-neighbour decoding of every label: from the embedding,
+// and for comparison from the raw windows and of labels rolled by half the recording.
+// The part before `num_train` is the decoder's reference, the rest is held out.
+nlohmann::json evaluate(const Trainer& trainer, const Recording& recording, std::int64_t num_train);
+
+}  // namespace grevy::host
+
+#endif

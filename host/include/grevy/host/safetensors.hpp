@@ -1,0 +1,44 @@
+// grevy/host/safetensors.hpp: the container of checkpoints.
+//
+// Format: https://github.com/huggingface/safetensors (8-byte little-endian header length, JSON
+// header {name: {dtype, shape, data_offsets}, "__metadata__": {string: string}}, raw little-endian
+// bytes). Nothing in a file is executed; header and offsets are checked against the file's length
+// before memory is taken (header at most 100 MB, no overlap, no gap, ranges inside the file,
+// shape times element size equal to the range).
+#ifndef GREVY_HOST_SAFETENSORS_HPP
+#define GREVY_HOST_SAFETENSORS_HPP
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace grevy::host {
+
+// One tensor: dtype as the format spells it ("F32", "F64", "I64", "U8", "BOOL", ...), C order.
+struct StoredTensor {
+  std::string dtype;
+  std::vector<std::int64_t> shape;
+  std::vector<unsigned char> bytes;
+};
+
+struct StoredTensors {
+  std::map<std::string, StoredTensor> tensors;
+  std::map<std::string, std::string> metadata;
+};
+
+// Writes beside `file`, syncs, renames, syncs the folder: after a crash the old or the new file is
+// there, whole. Equal content gives equal bytes (names sorted, header padded with blanks to 8).
+// Errors: io; invalid_value where bytes do not match dtype and shape.
+void write_safetensors(const std::filesystem::path& file, const StoredTensors& content);
+
+// Errors: not_found; invalid_value (truncated, malformed, hostile); messages name the file.
+StoredTensors read_safetensors(const std::filesystem::path& file);
+
+// Bytes of one element of a dtype of the format; 0 for an unknown one.
+std::size_t element_size(const std::string& dtype);
+
+}  // namespace grevy::host
+
+#endif

@@ -1,0 +1,168 @@
+#include "experiment_schema.hpp"
+
+namespace grevy::host {
+namespace {
+
+using nlohmann::json;
+
+constexpr const char* base = R"json({
+  "$schema": "http://json-schema.org/draft-07/schema#",
+  "title": "Grevy experiment",
+  "type": "object",
+  "additionalProperties": false,
+  "required": ["model"],
+  "properties": {
+    "$schema": {"type": "string", "description": "For editors: the file that `grevy schema` wrote."},
+    "description": {"type": "string", "description": "Free text.", "default": ""},
+    "seed": {"type": "integer", "minimum": 0, "default": 0,
+      "description": "Everything random in the run follows from it."},
+    "device": {"type": "string", "default": "cpu", "description": "\"cpu\", \"cuda\" or \"cuda:N\"."},
+    "threads": {"type": "integer", "minimum": 0, "maximum": 1024, "default": 0,
+      "description": "CPU threads; 0: one per core. Part of what makes a run repeatable."},
+    "data": {
+      "type": "object", "additionalProperties": false, "default": {},
+      "description": "Files, relative to the experiment's. An application that has the recording in memory needs none.",
+      "properties": {
+        "neural": {"$array": true, "description": "The recording: (time, channels), .npy or .npz."},
+        "labels": {"type": "object", "default": {}, "additionalProperties": {"$label": true},
+          "description": "Named labels, one row per sample."},
+        "train_fraction": {"type": "number", "exclusiveMinimum": 0, "maximum": 1, "default": 0.8,
+          "description": "Share of the samples, from the start, to train on; the rest is held out."}
+      }
+    },
+    "sampling": {
+      "type": "object", "additionalProperties": false, "default": {},
+      "properties": {
+        "conditional": {"type": "string", "enum": ["time", "time_delta", "delta_normal", "discrete"], "default": "time",
+          "description": "How the positive of a reference is found."},
+        "continuous": {"type": ["array", "null"], "items": {"type": "string"}, "minItems": 1, "default": null,
+          "description": "Continuous labels for time_delta and delta_normal; null: all of them."},
+        "discrete": {"type": ["string", "null"], "default": null,
+          "description": "Discrete label for conditional discrete (null: the only one); with time_delta or delta_normal positives stay inside its classes."},
+        "prior": {"type": ["string", "null"], "enum": ["empirical", "uniform", null], "default": null,
+          "description": "References and negatives: uniform over samples (empirical) or over classes (uniform); null: uniform when a discrete label restricts a continuous one, else empirical."},
+        "time_offset": {"type": "integer", "minimum": 1, "default": 10, "description": "In samples; for time and time_delta."},
+        "delta": {"type": "number", "exclusiveMinimum": 0, "default": 0.1,
+          "description": "Standard deviation in label units, for delta_normal."}
+      }
+    },
+    "model": {"$component": "model", "description": "The encoder."},
+    "criterion": {"$component": "criterion", "default": {"name": "InfoNCE"}, "description": "The loss."},
+    "solver": {"$component": "solver", "default": {"name": "single-session"}, "description": "The training loop."},
+    "optimizer": {
+      "type": "object", "additionalProperties": false, "default": {},
+      "properties": {
+        "name": {"type": "string", "enum": ["adam"], "default": "adam"},
+        "learning_rate": {"type": "number", "exclusiveMinimum": 0, "default": 0.0003},
+        "betas": {"type": "array", "items": {"type": "number", "minimum": 0, "maximum": 0.9999999}, "minItems": 2, "maxItems": 2, "default": [0.9, 0.999]},
+        "eps": {"type": "number", "exclusiveMinimum": 0, "default": 1e-8},
+        "weight_decay": {"type": "number", "minimum": 0, "default": 0},
+        "amsgrad": {"type": "boolean", "default": false}
+      }
+    },
+    "training": {
+      "type": "object", "additionalProperties": false, "default": {},
+      "properties": {
+        "num_steps": {"type": "integer", "minimum": 1, "default": 1000, "description": "Optimiser steps."},
+        "batch_size": {"type": "integer", "minimum": 1, "maximum": 1048576, "default": 512,
+          "description": "References, and as many positives and negatives, per step."},
+        "log_frequency": {"type": "integer", "minimum": 1, "default": 1, "description": "Steps between lines of the log."},
+        "valid_frequency": {"type": ["integer", "null"], "minimum": 1, "default": null,
+          "description": "Steps between validations on the held-out part; null: none."},
+        "valid_batches": {"type": "integer", "minimum": 1, "default": 10, "description": "Batches in a validation."},
+        "save_frequency": {"type": ["integer", "null"], "minimum": 1, "default": 500,
+          "description": "Steps between checkpoints; null: only at the end."}
+      }
+    },
+    "evaluation": {
+      "type": "object", "additionalProperties": false, "default": {},
+      "properties": {
+        "neighbours": {"type": "integer", "minimum": 1, "maximum": 10000, "default": 25, "description": "k of the decoder."},
+        "metric": {"type": ["string", "null"], "enum": ["cosine", "euclidean", null], "default": null,
+          "description": "null: cosine for models that normalise, else euclidean."},
+        "max_samples": {"type": "integer", "minimum": 100, "default": 20000,
+          "description": "Longer parts are thinned evenly to this many samples for decoding."},
+        "num_batches": {"type": "integer", "minimum": 1, "default": 50, "description": "Batches for the held-out InfoNCE."}
+      }
+    }
+  }
+})json";
+
+json array_schema(const char* description) {
+  return {{"description", description},
+          {"anyOf",
+           {{{"type", "string"}, {"minLength", 1}, {"description", "A .npy or .npz file."}},
+            {{"type", "object"},
+             {"additionalProperties", false},
+             {"required", {"file"}},
+             {"properties",
+              {{"file", {{"type", "string"}, {"minLength", 1}}},
+               {"key", {{"type", "string"}, {"description", "The array of an .npz."}}}}}}}}};
+}
+
+json label_schema() {
+  json schema = array_schema("A label's array.");
+  schema["anyOf"][1]["properties"]["type"] = {
+      {"enum", {"continuous", "discrete"}},
+      {"type", "string"},
+      {"description", "Default: discrete for integers and booleans, continuous for floats."}};
+  return schema;
+}
+
+json any_component() {
+  return {{"type", "object"},
+          {"required", {"name"}},
+          {"properties", {{"name", {{"type", "string"}, {"minLength", 1}}}}}};
+}
+
+// One branch a component, told apart by its name.
+json known_components(const Host& host, const std::string& kind) {
+  json branches = json::array();
+  for (const PluginManifest& plugin : host.plugins())
+    for (const ComponentManifest& component : plugin.components) {
+      if (to_string(component.kind) != kind || !plugin.problem.empty()) continue;
+      json branch = json::parse(component.options_schema);
+      json names = component.aliases;
+      names.push_back(component.name);
+      names.push_back(plugin.id + "/" + component.name);
+      branch["properties"]["name"] = {{"enum", names}};
+      branch["required"].push_back("name");
+      branch["description"] = component.summary;
+      branches.push_back(branch);
+    }
+  return branches.empty() ? any_component() : json{{"anyOf", branches}};
+}
+
+// Replaces the marks of the text above.
+void expand(json& node, const Host* host) {
+  if (!node.is_structured()) return;
+  if (node.is_object() && node.contains("$array")) {
+    node = array_schema(node.at("description").get<std::string>().c_str());
+  } else if (node.is_object() && node.contains("$label")) {
+    node = label_schema();
+  } else if (node.is_object() && node.contains("$component")) {
+    json expanded =
+        host == nullptr ? any_component() : known_components(*host, node.at("$component"));
+    for (const char* key : {"description", "default"})
+      if (node.contains(key)) expanded[key] = node[key];
+    node = expanded;
+  } else {
+    for (auto& child : node) expand(child, host);
+  }
+}
+
+}  // namespace
+
+json base_schema() {
+  json schema = json::parse(base);
+  expand(schema, nullptr);
+  return schema;
+}
+
+json experiment_schema(const Host& host) {
+  json schema = json::parse(base);
+  expand(schema, &host);
+  return schema;
+}
+
+}  // namespace grevy::host

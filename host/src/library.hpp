@@ -1,0 +1,38 @@
+// One plugin's library, opened and checked against its manifest.
+#ifndef GREVY_HOST_LIBRARY_HPP
+#define GREVY_HOST_LIBRARY_HPP
+
+#include <grevy/host/host.hpp>
+
+#include <deque>
+#include <map>
+#include <utility>
+#include <variant>
+
+namespace grevy::host {
+
+// Reads the manifest notes of a file. Errors: not_found, incompatible (no plugin), each naming the
+// file. A plugin for another ABI or LibTorch is returned with its `problem`.
+PluginManifest read_manifest(const std::filesystem::path& file);
+
+// Opened for good: the code stays loaded until the process ends. Tables shorter than ours, from an
+// older SDK, are padded with slots that report "unimplemented".
+class Library {
+ public:
+  // Errors: incompatible, with the loader's own words.
+  explicit Library(const PluginManifest& manifest);
+
+  // The component's table, valid as long as the Library.
+  const void* table(Kind kind, const std::string& name) const;
+
+ private:
+  using Table = std::variant<grevy_model_table, grevy_criterion_table, grevy_solver_table>;
+  void add(const PluginManifest& manifest, const grevy_component* component);
+
+  std::deque<Table> tables_;  // stable addresses
+  std::map<std::pair<Kind, std::string>, const void*> by_name_;
+};
+
+}  // namespace grevy::host
+
+#endif

@@ -1,0 +1,135 @@
+#include <grevy/error.hpp>
+#include <grevy/host/array.hpp>
+#include <grevy/host/recording.hpp>
+
+#include <torch/types.h>
+
+#include <cmath>
+#include <sstream>
+
+namespace grevy::host {
+namespace {
+
+std::string shape_text(const at::Tensor& tensor) {
+  std::ostringstream text;
+  text << tensor.sizes();
+  return text.str();
+}
+
+void check_numbers(const at::Tensor& values, const std::string& what) {
+  if (!values.defined() || values.is_complex())
+    throw Error(ErrorCode::invalid_type, what + ": needs real numbers");
+  if (values.numel() == 0)
+    throw Error(ErrorCode::invalid_value, what + ": is empty, shape " + shape_text(values));
+}
+
+at::Tensor to_float_rows(const at::Tensor& values) {
+  return values.to(at::kCPU, at::kFloat).contiguous();
+}
+
+// The first NaN or infinity, searched in stretches that fit a cache.
+void check_finite(const at::Tensor& rows, const std::string& what) {
+  const float* values = rows.data_ptr<float>();
+  const std::int64_t width = rows.size(1), count = rows.numel();
+  constexpr std::int64_t stretch = 1 << 14;
+  for (std::int64_t begin = 0; begin < count; begin += stretch) {
+    const std::int64_t end = std::min(begin + stretch, count);
+    float sum = 0;  // 0 * x is 0 for every finite x
+    for (std::int64_t i = begin; i < end; ++i) sum += 0.0f * values[i];
+    if (sum == 0) continue;
+    for (std::int64_t i = begin; i < end; ++i)
+      if (!std::isfinite(values[i]))
+        throw Error(ErrorCode::non_finite, what + ": found " + std::to_string(values[i]) +
+                                               " at row " + std::to_string(i / width) +
+                                               ", column " + std::to_string(i % width) +
+                                               " (counted from 0); all values must be finite");
+  }
+}
+
+}  // namespace
+
+Recording::Recording(const at::Tensor& neural, std::string source) : source_(std::move(source)) {
+  check_numbers(neural, source_);
+  if (neural.dim() != 2)
+    throw Error(ErrorCode::invalid_value,
+                source_ + ": found shape " + shape_text(neural) + "; must be (time, channels)");
+  neural_ = to_float_rows(neural);
+}
+
+void Recording::check_rows(const at::Tensor& values, const std::string& what) const {
+  check_numbers(values, what);
+  if (values.size(0) != num_samples())
+    throw Error(ErrorCode::invalid_value, what + ": has " + std::to_string(values.size(0)) +
+                                              " rows, but " + source_ + " has " +
+                                              std::to_string(num_samples()) +
+                                              " samples; a label needs one row per sample");
+}
+
+void Recording::add_continuous(const std::string& name, const at::Tensor& values,
+                               const std::string& source) {
+  const std::string what = source.empty() ? "label \"" + name + "\"" : source;
+  if (values.dim() != 1 && values.dim() != 2)
+    throw Error(ErrorCode::invalid_value,
+                what + ": found shape " + shape_text(values) +
+                    "; a continuous label is (time) or (time, dimensions)");
+  check_rows(values, what);
+  labels_.push_back({name, false, to_float_rows(values.dim() == 1 ? values.unsqueeze(1) : values)});
+}
+
+void Recording::add_discrete(const std::string& name, const at::Tensor& values,
+                             const std::string& source) {
+  const std::string what = source.empty() ? "label \"" + name + "\"" : source;
+  if (values.is_floating_point())
+    throw Error(ErrorCode::invalid_type,
+                what + ": holds floats; a discrete label needs integers or booleans");
+  const at::Tensor column = values.dim() == 2 && values.size(1) == 1 ? values.squeeze(1) : values;
+  if (column.dim() != 1)
+    throw Error(ErrorCode::invalid_value,
+                what + ": found shape " + shape_text(values) + "; a discrete label is (time)");
+  check_rows(column, what);
+  labels_.push_back({name, true, column.to(at::kCPU, at::kLong).contiguous()});
+}
+
+const Label& Recording::label(const std::string& name) const {
+  std::string known;
+  for (const Label& label : labels_) {
+    if (label.name == name) return label;
+    known += (known.empty() ? "\"" : ", \"") + label.name + "\"";
+  }
+  throw Error(ErrorCode::not_found,
+              "there is no label \"" + name + "\"; labels: " + (known.empty() ? "none" : known));
+}
+
+Recording Recording::slice(std::int64_t begin, std::int64_t end) const {
+  if (begin < 0 || end <= begin || end > num_samples())
+    throw Error(ErrorCode::out_of_range, "samples " + std::to_string(begin) + " to " +
+                                             std::to_string(end) + " of a recording with " +
+                                             std::to_string(num_samples()));
+  Recording part = *this;
+  part.neural_ = neural_.slice(0, begin, end);
+  for (Label& label : part.labels_) label.values = label.values.slice(0, begin, end);
+  return part;
+}
+
+void Recording::check_finite() const {
+  host::check_finite(neural_, source_);
+  for (const Label& label : labels_)
+    if (!label.discrete) host::check_finite(label.values, "label \"" + label.name + "\"");
+}
+
+at::Tensor load_float_tensor(const std::filesystem::path& file, const std::string& key) {
+  const Array array = Array::open(file, key);
+  const std::shared_ptr<const float> values = array.to_float32();
+  // The tensor keeps the mapping alive and is never written to.
+  return at::from_blob(
+      const_cast<float*>(values.get()), array.shape(), [values](void*) {}, at::kFloat);
+}
+
+at::Tensor load_tensor(const std::filesystem::path& file, const std::string& key) {
+  const Array array = Array::open(file, key);
+  if (!array.is_integer()) return load_float_tensor(file, key);
+  const std::vector<std::int64_t> values = array.to_int64();
+  return at::tensor(values, at::kLong).reshape(array.shape());
+}
+
+}  // namespace grevy::host

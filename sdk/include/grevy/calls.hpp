@@ -1,0 +1,468 @@
+// grevy/calls.hpp: components seen from outside, as C++ objects.
+//
+// A reference (ModelRef, CriterionRef, SolverRef) calls a component through its C table and throws
+// PluginError when the component reports an error. References are two pointers: copy them freely;
+// they do not own the component. Owned<Ref> does, and destroys it.
+#ifndef GREVY_CALLS_HPP
+#define GREVY_CALLS_HPP
+
+#include <grevy/detail/guard.hpp>
+#include <grevy/tensor.hpp>
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace grevy {
+
+// The samples that a model looks at to embed one: `left` before it and `right` from it on.
+struct Offset {
+  std::int64_t left = 0;   // >= 0
+  std::int64_t right = 1;  // >= 1: counts the sample itself
+  std::int64_t length() const { return left + right; }
+  friend bool operator==(const Offset& a, const Offset& b) {
+    return a.left == b.left && a.right == b.right;
+  }
+};
+
+struct ModelInfo {
+  std::int64_t num_input = 0;   // channels C
+  std::int64_t num_output = 0;  // embedding width D
+  Offset offset;
+  bool convolutional = false;  // (n, C, T) -> (n, D, T - L + 1) for any T >= L
+  bool normalized = false;     // outputs have Euclidean length 1
+  std::int64_t resample_factor = 1;
+  std::int64_t num_tensors = 1;
+};
+
+struct CriterionInfo {
+  std::vector<std::string> parts;   // names, in the order of Evaluation::parts
+  bool expects_normalized = false;  // meant for embeddings of length 1
+};
+
+struct NamedTensor {
+  std::string name;
+  at::Tensor tensor;  // shares storage with the component's own
+  bool trained = true;
+};
+using NamedTensors = std::vector<NamedTensor>;
+
+struct Statistic {
+  std::string name;
+  double value = 0;
+};
+using Statistics = std::vector<Statistic>;
+
+// Embeddings: reference (n, d), positive (n, d), negative (m, d) or undefined (supervised: positive
+// is the target).
+struct Prediction {
+  at::Tensor reference, positive, negative;
+};
+
+// loss: a scalar with its graph. parts: detached scalars, one per name in CriterionInfo::parts.
+struct Evaluation {
+  at::Tensor loss;
+  std::vector<at::Tensor> parts;
+};
+
+// One session's share of a step; windows are float32 (n, C, L).
+struct Batch {
+  std::int64_t session = 0;
+  at::Tensor reference;
+  std::vector<at::Tensor> positives;
+  at::Tensor negative;               // undefined in supervised training
+  at::Tensor index, index_reversed;  // multi-session pairing, or undefined
+};
+
+namespace detail {
+
+inline grevy_tensor_sink collect_into(NamedTensors& tensors) {
+  grevy_tensor_sink sink{};
+  sink.struct_size = sizeof(sink);
+  sink.context = &tensors;
+  sink.add = [](void* context, grevy_text name, std::uint32_t role, grevy_tensor* tensor) {
+    static_cast<NamedTensors*>(context)->push_back(
+        {std::string(view(name)), borrow(tensor), role == GREVY_TENSOR_PARAMETER});
+  };
+  return sink;
+}
+
+inline grevy_statistic_sink collect_into(Statistics& statistics) {
+  grevy_statistic_sink sink{};
+  sink.struct_size = sizeof(sink);
+  sink.context = &statistics;
+  sink.add = [](void* context, grevy_statistic statistic) {
+    static_cast<Statistics*>(context)->push_back(
+        {std::string(view(statistic.name)), statistic.value});
+  };
+  return sink;
+}
+
+inline Batch from_c(const grevy_batch& batch) {
+  Batch result;
+  result.session = batch.session;
+  result.reference = borrow(batch.reference);
+  for (std::uint64_t i = 0; i < batch.positive_count; ++i)
+    result.positives.push_back(borrow(batch.positives[i]));
+  result.negative = borrow(batch.negative);
+  result.index = borrow(batch.index);
+  result.index_reversed = borrow(batch.index_reversed);
+  return result;
+}
+
+// Batches in C form; lends what it was made from.
+class CBatches {
+ public:
+  explicit CBatches(const std::vector<Batch>& batches) {
+    positives_.reserve(batches.size());
+    structs_.reserve(batches.size());
+    for (const Batch& batch : batches) add(batch);
+    for (const grevy_batch& batch : structs_) pointers_.push_back(&batch);
+  }
+  const grevy_batch* const* data() const { return pointers_.data(); }
+  std::uint64_t size() const { return pointers_.size(); }
+
+ private:
+  void add(const Batch& batch) {
+    std::vector<grevy_tensor*> positives;
+    for (const at::Tensor& positive : batch.positives) positives.push_back(lend(positive));
+    positives_.push_back(std::move(positives));
+    grevy_batch c{};
+    c.struct_size = sizeof(c);
+    c.session = static_cast<std::uint32_t>(batch.session);
+    c.reference = lend(batch.reference);
+    c.positives = positives_.back().data();
+    c.positive_count = positives_.back().size();
+    c.negative = lend(batch.negative);
+    c.index = lend(batch.index);
+    c.index_reversed = lend(batch.index_reversed);
+    structs_.push_back(c);
+  }
+  std::vector<std::vector<grevy_tensor*>> positives_;
+  std::vector<grevy_batch> structs_;
+  std::vector<const grevy_batch*> pointers_;
+};
+
+// What every kind of reference has: table, instance, and names for errors.
+template <class Table>
+class Reference {
+ public:
+  Reference() = default;
+  Reference(grevy_instance instance, std::string_view component, std::string_view plugin)
+      : table_(static_cast<const Table*>(instance.table)),
+        self_(instance.self),
+        component_(component),
+        plugin_(plugin) {}
+
+  explicit operator bool() const { return self_ != nullptr; }
+  const std::string& component() const { return component_; }
+  const std::string& plugin() const { return plugin_; }
+  grevy_instance instance() const { return {table_, self_}; }
+  void destroy() const { table_->destroy(self_); }
+
+ protected:
+  template <class Call>
+  void call(std::string_view operation, Call&& call) const {
+    ErrorCatcher({plugin_, component_, operation}).run(std::forward<Call>(call));
+  }
+  [[noreturn]] void refuse(std::string_view operation, const std::string& message) const {
+    throw PluginError(ErrorCode::invalid_value, message, plugin_, component_,
+                      std::string(operation));
+  }
+  NamedTensors named_tensors() const {
+    NamedTensors tensors;
+    const grevy_tensor_sink sink = collect_into(tensors);
+    call("visit_tensors",
+         [&](auto* errors) { return table_->visit_tensors(self_, &sink, errors); });
+    return tensors;
+  }
+
+  const Table* table_ = nullptr;
+  void* self_ = nullptr;
+  std::string component_, plugin_;
+};
+
+}  // namespace detail
+
+class ModelRef : public detail::Reference<grevy_model_table> {
+ public:
+  using Reference::Reference;
+  static constexpr std::uint32_t kind = GREVY_KIND_MODEL;
+
+  ModelInfo info() const;
+  // windows (n, C, T) -> (n, D) for T = L, else (n, D, T - L + 1). Several tensors (split outputs)
+  // come from forward_all. A result that is undefined is an error of the model.
+  at::Tensor forward(const at::Tensor& windows) const { return forward_all(windows, 1).front(); }
+  std::vector<at::Tensor> forward_all(const at::Tensor& windows, std::int64_t count) const;
+  void set_training(bool training) const;
+  NamedTensors tensors() const { return named_tensors(); }
+};
+
+class CriterionRef : public detail::Reference<grevy_criterion_table> {
+ public:
+  using Reference::Reference;
+  static constexpr std::uint32_t kind = GREVY_KIND_CRITERION;
+
+  CriterionInfo info() const;
+  Evaluation evaluate(const std::vector<Prediction>& predictions, std::size_t part_count) const;
+  NamedTensors tensors() const { return named_tensors(); }
+  Statistics statistics() const;
+};
+
+// The optimiser, seen by a solver.
+class OptimizerRef {
+ public:
+  explicit OptimizerRef(const grevy_optimizer* optimizer) : optimizer_(optimizer) {}
+  void zero_grad() const { call("zero_grad", optimizer_->zero_grad); }
+  void step() const { call("step", optimizer_->step); }
+  const grevy_optimizer* get() const { return optimizer_; }
+
+ private:
+  void call(std::string_view operation,
+            std::int32_t (*slot)(void*, const grevy_error_sink*)) const {
+    detail::ErrorCatcher({"host", "optimizer", operation}).run([&](auto* errors) {
+      return slot(optimizer_->context, errors);
+    });
+  }
+  const grevy_optimizer* optimizer_;
+};
+
+// Batches made by the host, seen by a solver.
+class LoaderRef {
+ public:
+  explicit LoaderRef(const grevy_loader* loader) : loader_(loader) {}
+  explicit operator bool() const { return loader_ != nullptr; }
+  std::int64_t num_batches() const { return loader_->num_batches; }
+  // One entry per session; the tensors are the caller's to keep.
+  std::vector<Batch> next() const;
+
+ private:
+  const grevy_loader* loader_;
+};
+
+// What fit() works with.
+class TrainingRef {
+ public:
+  explicit TrainingRef(const grevy_training* training) : training_(training) {}
+  LoaderRef loader() const { return LoaderRef(training_->loader); }
+  LoaderRef valid_loader() const { return LoaderRef(training_->valid_loader); }
+  OptimizerRef optimizer() const { return OptimizerRef(training_->optimizer); }
+  std::int64_t first_step() const { return training_->first_step; }
+  std::int64_t num_steps() const { return training_->num_steps; }
+  // To be called after every step; tells what the host wants now.
+  struct Actions {
+    bool validate = false, stop = false;
+  };
+  Actions end_step(std::int64_t step, const Statistics& statistics) const;
+  void end_validation(std::int64_t step, double loss) const;
+
+ private:
+  const grevy_training* training_;
+};
+
+class SolverRef : public detail::Reference<grevy_solver_table> {
+ public:
+  using Reference::Reference;
+  static constexpr std::uint32_t kind = GREVY_KIND_SOLVER;
+
+  void attach(const std::vector<ModelRef>& models,
+              const std::vector<CriterionRef>& criterions) const;
+  void fit(const grevy_training& training) const;
+  Statistics step(const std::vector<Batch>& batches, const grevy_optimizer& optimizer) const;
+  double validate(const grevy_loader& loader) const;
+  // samples float32 (T, C), T >= L -> (T - L + 1, D)
+  at::Tensor transform(std::int64_t session, const at::Tensor& samples) const;
+  NamedTensors tensors() const { return named_tensors(); }
+  std::string save_state() const;
+  void load_state(const std::string& state) const;
+};
+
+// Owns a component: destroys it with itself. Movable.
+template <class Ref>
+class Owned {
+ public:
+  Owned() = default;
+  explicit Owned(Ref ref) : ref_(std::move(ref)) {}
+  ~Owned() { reset(); }
+  Owned(Owned&& other) noexcept : ref_(std::exchange(other.ref_, Ref{})) {}
+  Owned& operator=(Owned&& other) noexcept {
+    if (this != &other) {
+      reset();
+      ref_ = std::exchange(other.ref_, Ref{});
+    }
+    return *this;
+  }
+  const Ref& operator*() const { return ref_; }
+  const Ref* operator->() const { return &ref_; }
+  explicit operator bool() const { return static_cast<bool>(ref_); }
+
+ private:
+  void reset() {
+    if (ref_) ref_.destroy();
+  }
+  Ref ref_;
+};
+
+// ---- Implementation ------------------------------------------------------------------------
+
+inline ModelInfo ModelRef::info() const {
+  grevy_model_info c{};
+  c.struct_size = sizeof(c);
+  call("describe", [&](auto* errors) { return table_->describe(self_, &c, errors); });
+  return {c.num_input,
+          c.num_output,
+          {c.offset_left, c.offset_right},
+          (c.flags & GREVY_MODEL_CONVOLUTIONAL) != 0,
+          (c.flags & GREVY_MODEL_NORMALIZED) != 0,
+          c.resample_factor,
+          c.num_tensors};
+}
+
+inline std::vector<at::Tensor> ModelRef::forward_all(const at::Tensor& windows,
+                                                     std::int64_t count) const {
+  std::vector<grevy_tensor*> handles(static_cast<std::size_t>(count), nullptr);
+  call("forward", [&](auto* errors) {
+    return table_->forward(self_, lend(windows), handles.data(), handles.size(), errors);
+  });
+  std::vector<at::Tensor> outputs;
+  for (grevy_tensor* handle : handles) outputs.push_back(take(handle));
+  for (const at::Tensor& output : outputs)
+    if (!output.defined()) refuse("forward", "returned no tensor");
+  return outputs;
+}
+
+inline void ModelRef::set_training(bool training) const {
+  call("set_training", [&](auto* errors) { return table_->set_training(self_, training, errors); });
+}
+
+inline CriterionInfo CriterionRef::info() const {
+  grevy_criterion_info c{};
+  c.struct_size = sizeof(c);
+  call("describe", [&](auto* errors) { return table_->describe(self_, &c, errors); });
+  CriterionInfo info;
+  info.expects_normalized = (c.flags & GREVY_CRITERION_EXPECTS_NORMALIZED) != 0;
+  for (std::uint64_t i = 0; i < c.part_count; ++i)
+    info.parts.emplace_back(detail::view(c.parts[i]));
+  return info;
+}
+
+inline Evaluation CriterionRef::evaluate(const std::vector<Prediction>& predictions,
+                                         std::size_t part_count) const {
+  std::vector<grevy_prediction> c;
+  for (const Prediction& p : predictions)
+    c.push_back({lend(p.reference), lend(p.positive), lend(p.negative)});
+  grevy_tensor* loss = nullptr;
+  std::vector<grevy_tensor*> parts(part_count, nullptr);
+  call("evaluate", [&](auto* errors) {
+    return table_->evaluate(self_, c.data(), c.size(), &loss, parts.data(), parts.size(), errors);
+  });
+  Evaluation result{take(loss), {}};
+  for (grevy_tensor* part : parts) result.parts.push_back(take(part));
+  if (!result.loss.defined() || result.loss.numel() != 1)
+    refuse("evaluate", "the loss must be a scalar tensor");
+  return result;
+}
+
+inline Statistics CriterionRef::statistics() const {
+  Statistics statistics;
+  const grevy_statistic_sink sink = detail::collect_into(statistics);
+  call("visit_statistics",
+       [&](auto* errors) { return table_->visit_statistics(self_, &sink, errors); });
+  return statistics;
+}
+
+inline std::vector<Batch> LoaderRef::next() const {
+  const grevy_batch* const* batches = nullptr;
+  std::uint64_t count = 0;
+  detail::ErrorCatcher({"host", "loader", "next"}).run([&](auto* errors) {
+    return loader_->next(loader_->context, &batches, &count, errors);
+  });
+  std::vector<Batch> result;
+  for (std::uint64_t i = 0; i < count; ++i) result.push_back(detail::from_c(*batches[i]));
+  return result;
+}
+
+inline TrainingRef::Actions TrainingRef::end_step(std::int64_t step,
+                                                  const Statistics& statistics) const {
+  std::vector<grevy_statistic> c;
+  for (const Statistic& s : statistics) c.push_back({detail::text_of(s.name), s.value});
+  std::uint32_t actions = 0;
+  detail::ErrorCatcher({"host", "training", "end_step"}).run([&](auto* errors) {
+    return training_->end_step(training_->context, step, c.data(), c.size(), &actions, errors);
+  });
+  return {(actions & GREVY_ACTION_VALIDATE) != 0, (actions & GREVY_ACTION_STOP) != 0};
+}
+
+inline void TrainingRef::end_validation(std::int64_t step, double loss) const {
+  detail::ErrorCatcher({"host", "training", "end_validation"}).run([&](auto* errors) {
+    return training_->end_validation(training_->context, step, loss, errors);
+  });
+}
+
+inline void SolverRef::attach(const std::vector<ModelRef>& models,
+                              const std::vector<CriterionRef>& criterions) const {
+  std::vector<grevy_instance> m, k;
+  for (const ModelRef& model : models) m.push_back(model.instance());
+  for (const CriterionRef& criterion : criterions) k.push_back(criterion.instance());
+  grevy_solver_parts parts{};
+  parts.struct_size = sizeof(parts);
+  parts.models = m.data();
+  parts.model_count = m.size();
+  parts.criterions = k.data();
+  parts.criterion_count = k.size();
+  call("attach", [&](auto* errors) { return table_->attach(self_, &parts, errors); });
+}
+
+inline void SolverRef::fit(const grevy_training& training) const {
+  call("fit", [&](auto* errors) { return table_->fit(self_, &training, errors); });
+}
+
+inline Statistics SolverRef::step(const std::vector<Batch>& batches,
+                                  const grevy_optimizer& optimizer) const {
+  const detail::CBatches c(batches);
+  Statistics statistics;
+  const grevy_statistic_sink sink = detail::collect_into(statistics);
+  call("step", [&](auto* errors) {
+    return table_->step(self_, c.data(), c.size(), &optimizer, &sink, errors);
+  });
+  return statistics;
+}
+
+inline double SolverRef::validate(const grevy_loader& loader) const {
+  double loss = 0;
+  call("validate", [&](auto* errors) { return table_->validate(self_, &loader, &loss, errors); });
+  return loss;
+}
+
+inline at::Tensor SolverRef::transform(std::int64_t session, const at::Tensor& samples) const {
+  grevy_tensor* embedding = nullptr;
+  call("transform", [&](auto* errors) {
+    return table_->transform(self_, session, lend(samples), &embedding, errors);
+  });
+  at::Tensor result = take(embedding);
+  if (!result.defined() || result.dim() != 2)
+    refuse("transform", "the embedding must have two axes");
+  return result;
+}
+
+inline std::string SolverRef::save_state() const {
+  std::string state;
+  grevy_text_sink sink{};
+  sink.struct_size = sizeof(sink);
+  sink.context = &state;
+  sink.write = [](void* context, grevy_text piece) {
+    static_cast<std::string*>(context)->append(detail::view(piece));
+  };
+  call("save_state", [&](auto* errors) { return table_->save_state(self_, &sink, errors); });
+  return state;
+}
+
+inline void SolverRef::load_state(const std::string& state) const {
+  call("load_state",
+       [&](auto* errors) { return table_->load_state(self_, detail::text_of(state), errors); });
+}
+
+}  // namespace grevy
+
+#endif

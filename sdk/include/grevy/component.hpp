@@ -1,0 +1,118 @@
+// grevy/component.hpp: what every component is given, and what every kind shares.
+#ifndef GREVY_COMPONENT_HPP
+#define GREVY_COMPONENT_HPP
+
+#include <grevy/calls.hpp>
+#include <grevy/options.hpp>
+
+#include <torch/types.h>
+
+#include <string>
+#include <string_view>
+
+namespace grevy {
+
+// What the host says when it makes a component. Cheap to copy; valid as long as the component.
+class Context {
+ public:
+  explicit Context(const grevy_create_args& args)
+      : name(detail::view(args.name)),
+        device(std::string(detail::view(args.device))),
+        seed(args.seed),
+        num_input(args.num_input),
+        host_(args.host) {}
+
+  std::string name;        // the name asked for; an alias perhaps
+  at::Device device;       // where parameters live and windows arrive
+  std::uint64_t seed;      // for everything random in the component
+  std::int64_t num_input;  // models: channels, >= 1; other kinds: 0
+
+  // A CPU generator of the component's own, seeded with `seed`: draw on the CPU and move, so that
+  // numbers are the same on every device.
+  at::Generator generator() const;
+
+  enum class Level : std::uint32_t { debug, info, warning, error };
+  void log(Level level, std::string_view message) const {
+    host_->log(host_, static_cast<std::uint32_t>(level), detail::text_of(name),
+               detail::text_of(message));
+  }
+
+  // Another component, by the host, as an experiment would make it: Ref is ModelRef, CriterionRef
+  // or SolverRef; spec is {"name": ..., options ...}. It gets this component's device, and a seed
+  // of its own derived from this one's and `purpose`.
+  template <class Ref>
+  Owned<Ref> create(Nested spec, std::string_view purpose = "nested") const;
+
+ private:
+  const grevy_host* host_;
+};
+
+// Base of the kinds' base classes: named tensors, and the version for the manifest.
+class Component {
+ public:
+  // A component may hide this with a version of its own.
+  static constexpr std::string_view version = "1.0.0";
+
+  // In order of registration. Tensors share storage with the component's.
+  const NamedTensors& tensors() const { return tensors_; }
+
+ protected:
+  Component() = default;
+  ~Component() = default;
+  Component(const Component&) = delete;
+  Component& operator=(const Component&) = delete;
+
+  // Registers a parameter (trained, stored) or a buffer (stored) and returns it. Names are part of
+  // every checkpoint: choose them once. Errors: invalid_value for a name that is taken.
+  at::Tensor parameter(const std::string& name, at::Tensor initial) {
+    return add({name, initial.detach().requires_grad_(true), true});
+  }
+  at::Tensor buffer(const std::string& name, at::Tensor initial) {
+    return add({name, initial.detach(), false});
+  }
+  // Takes over the tensors of a nested component under a prefix, such as "module.".
+  void adopt(const std::string& prefix, const NamedTensors& tensors) {
+    for (const NamedTensor& t : tensors) add({prefix + t.name, t.tensor, t.trained});
+  }
+
+ private:
+  at::Tensor add(NamedTensor tensor) {
+    for (const NamedTensor& other : tensors_)
+      if (other.name == tensor.name)
+        throw Error(ErrorCode::invalid_value, "two tensors are called \"" + tensor.name + "\"");
+    tensors_.push_back(std::move(tensor));
+    return tensors_.back().tensor;
+  }
+  NamedTensors tensors_;
+};
+
+template <class Ref>
+Owned<Ref> Context::create(Nested spec, std::string_view purpose) const {
+  auto options = nlohmann::json::parse(spec.json);
+  const std::string target = options.at("name").get<std::string>();
+  options.erase("name");
+  const std::string text = options.dump();
+  const std::string device_text = device.str();
+  grevy_create_args args{};
+  args.struct_size = sizeof(args);
+  args.options = detail::text_of(text);
+  args.device = detail::text_of(device_text);
+  args.seed = seed;
+  for (char c : purpose) args.seed = (args.seed ^ static_cast<unsigned char>(c)) * 1099511628211u;
+  args.num_input = num_input;
+  grevy_instance instance{};
+  detail::ErrorCatcher({"host", target, "create"}).run([&](auto* errors) {
+    return host_->create(host_, Ref::kind, detail::text_of(target), &args, &instance, errors);
+  });
+  return Owned<Ref>(Ref(instance, target, ""));
+}
+
+}  // namespace grevy
+
+#include <ATen/CPUGeneratorImpl.h>
+
+inline at::Generator grevy::Context::generator() const {
+  return at::make_generator<at::CPUGeneratorImpl>(seed);
+}
+
+#endif

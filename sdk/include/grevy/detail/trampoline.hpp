@@ -1,0 +1,247 @@
+// The C tables of components that are written as C++ classes.
+//
+// Every function catches everything and reports it with plugin, component and operation.
+#ifndef GREVY_DETAIL_TRAMPOLINE_HPP
+#define GREVY_DETAIL_TRAMPOLINE_HPP
+
+#include <grevy/criterion.hpp>
+#include <grevy/model.hpp>
+#include <grevy/solver.hpp>
+
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace grevy::detail {
+
+// Defined by GREVY_PLUGIN.
+extern const std::string_view plugin_id __attribute__((visibility("hidden")));
+
+constexpr std::uint32_t flag(bool set, std::uint32_t bit) { return set ? bit : 0; }
+
+// What self points to: the component, and what its C view needs to keep alive.
+template <class Class>
+struct Box {
+  explicit Box(const grevy_create_args& args)
+      : name(view(args.name)),
+        object(parse_options<typename Class::Options>(view(args.options)), Context(args)) {}
+  std::string name;
+  Class object;
+  std::vector<std::string> part_names;
+  std::vector<grevy_text> parts;
+};
+
+// Slots that all kinds have. Registration names the component for errors in create().
+template <class Registration>
+struct CommonSlots {
+  using Class = typename Registration::Class;
+  using BoxType = Box<Class>;
+
+  static BoxType& box(void* self) { return *static_cast<BoxType*>(self); }
+  static Class& object(void* self) { return box(self).object; }
+
+  template <class Body>
+  static std::int32_t guard(void* self, std::string_view operation, const grevy_error_sink* errors,
+                            Body&& body) noexcept {
+    return guarded(errors, {plugin_id, box(self).name, operation}, std::forward<Body>(body));
+  }
+
+  static std::int32_t create(const grevy_create_args* args, void** self,
+                             const grevy_error_sink* errors) {
+    return guarded(errors, {plugin_id, Registration::names[0], "create"},
+                   [&] { *self = new BoxType(*args); });
+  }
+  static void destroy(void* self) { delete static_cast<BoxType*>(self); }
+
+  static std::int32_t visit_tensors(void* self, const grevy_tensor_sink* sink,
+                                    const grevy_error_sink* errors) {
+    return guard(self, "visit_tensors", errors, [&] {
+      for (const NamedTensor& t : object(self).tensors())
+        sink->add(sink->context, text_of(t.name),
+                  t.trained ? GREVY_TENSOR_PARAMETER : GREVY_TENSOR_BUFFER, lend(t.tensor));
+    });
+  }
+};
+
+template <class Registration>
+struct ModelSlots : CommonSlots<Registration> {
+  using Common = CommonSlots<Registration>;
+
+  static std::int32_t describe(void* self, grevy_model_info* out, const grevy_error_sink* errors) {
+    return Common::guard(self, "describe", errors, [&] {
+      const ModelInfo info = Common::object(self).info();
+      out->flags = flag(info.convolutional, GREVY_MODEL_CONVOLUTIONAL) |
+                   flag(info.normalized, GREVY_MODEL_NORMALIZED);
+      out->num_input = info.num_input;
+      out->num_output = info.num_output;
+      out->offset_left = info.offset.left;
+      out->offset_right = info.offset.right;
+      out->resample_factor = info.resample_factor;
+      out->num_tensors = info.num_tensors;
+    });
+  }
+  static std::int32_t forward(void* self, grevy_tensor* windows, grevy_tensor** outputs,
+                              std::uint64_t output_count, const grevy_error_sink* errors) {
+    return Common::guard(self, "forward", errors, [&] {
+      if (output_count != 1)
+        throw Error(ErrorCode::invalid_value,
+                    "returns 1 tensor; asked for " + std::to_string(output_count));
+      outputs[0] = give(Common::object(self).forward(borrow(windows)));
+    });
+  }
+  static std::int32_t set_training(void* self, std::uint32_t training,
+                                   const grevy_error_sink* errors) {
+    return Common::guard(self, "set_training", errors,
+                         [&] { Common::object(self).set_training(training != 0); });
+  }
+
+  static constexpr grevy_model_table table = {sizeof(grevy_model_table),
+                                              0,
+                                              Common::create,
+                                              Common::destroy,
+                                              describe,
+                                              forward,
+                                              set_training,
+                                              Common::visit_tensors};
+};
+
+template <class Registration>
+struct CriterionSlots : CommonSlots<Registration> {
+  using Common = CommonSlots<Registration>;
+
+  static std::int32_t describe(void* self, grevy_criterion_info* out,
+                               const grevy_error_sink* errors) {
+    return Common::guard(self, "describe", errors, [&] {
+      auto& box = Common::box(self);
+      const CriterionInfo info = box.object.info();
+      if (box.parts.empty()) {
+        box.part_names = info.parts;
+        for (const std::string& name : box.part_names) box.parts.push_back(text_of(name));
+      }
+      out->flags = flag(info.expects_normalized, GREVY_CRITERION_EXPECTS_NORMALIZED);
+      out->parts = box.parts.data();
+      out->part_count = box.parts.size();
+    });
+  }
+  static std::int32_t evaluate(void* self, const grevy_prediction* predictions,
+                               std::uint64_t prediction_count, grevy_tensor** loss,
+                               grevy_tensor** parts, std::uint64_t part_count,
+                               const grevy_error_sink* errors) {
+    return Common::guard(self, "evaluate", errors, [&] {
+      std::vector<Prediction> borrowed;
+      for (std::uint64_t i = 0; i < prediction_count; ++i)
+        borrowed.push_back({borrow(predictions[i].reference), borrow(predictions[i].positive),
+                            borrow(predictions[i].negative)});
+      Evaluation result = Common::object(self).evaluate(borrowed);
+      if (parts != nullptr && part_count != result.parts.size())
+        throw Error(ErrorCode::invalid_value, "has " + std::to_string(result.parts.size()) +
+                                                  " parts; asked for " +
+                                                  std::to_string(part_count));
+      for (std::size_t i = 0; parts != nullptr && i < result.parts.size(); ++i)
+        parts[i] = give(std::move(result.parts[i]));
+      *loss = give(std::move(result.loss));
+    });
+  }
+  static std::int32_t visit_statistics(void* self, const grevy_statistic_sink* sink,
+                                       const grevy_error_sink* errors) {
+    return Common::guard(self, "visit_statistics", errors, [&] {
+      for (const Statistic& s : Common::object(self).statistics())
+        sink->add(sink->context, {text_of(s.name), s.value});
+    });
+  }
+
+  static constexpr grevy_criterion_table table = {sizeof(grevy_criterion_table),
+                                                  0,
+                                                  Common::create,
+                                                  Common::destroy,
+                                                  describe,
+                                                  evaluate,
+                                                  Common::visit_tensors,
+                                                  visit_statistics};
+};
+
+template <class Registration>
+struct SolverSlots : CommonSlots<Registration> {
+  using Common = CommonSlots<Registration>;
+
+  static std::int32_t attach(void* self, const grevy_solver_parts* parts,
+                             const grevy_error_sink* errors) {
+    return Common::guard(self, "attach", errors, [&] {
+      std::vector<ModelRef> models;
+      std::vector<CriterionRef> criterions;
+      for (std::uint64_t i = 0; i < parts->model_count; ++i)
+        models.emplace_back(parts->models[i], "the model", "");
+      for (std::uint64_t i = 0; i < parts->criterion_count; ++i)
+        criterions.emplace_back(parts->criterions[i], "the criterion", "");
+      Common::object(self).attach(std::move(models), std::move(criterions));
+    });
+  }
+  static std::int32_t fit(void* self, const grevy_training* training,
+                          const grevy_error_sink* errors) {
+    return Common::guard(self, "fit", errors,
+                         [&] { Common::object(self).fit(TrainingRef(training)); });
+  }
+  static std::int32_t step(void* self, const grevy_batch* const* batches, std::uint64_t batch_count,
+                           const grevy_optimizer* optimizer, const grevy_statistic_sink* statistics,
+                           const grevy_error_sink* errors) {
+    return Common::guard(self, "step", errors, [&] {
+      std::vector<Batch> borrowed;
+      for (std::uint64_t i = 0; i < batch_count; ++i) borrowed.push_back(from_c(*batches[i]));
+      for (const Statistic& s : Common::object(self).step(borrowed, OptimizerRef(optimizer)))
+        statistics->add(statistics->context, {text_of(s.name), s.value});
+    });
+  }
+  static std::int32_t validate(void* self, const grevy_loader* loader, double* loss,
+                               const grevy_error_sink* errors) {
+    return Common::guard(self, "validate", errors,
+                         [&] { *loss = Common::object(self).validate(LoaderRef(loader)); });
+  }
+  static std::int32_t transform(void* self, std::int64_t session, grevy_tensor* samples,
+                                grevy_tensor** embedding, const grevy_error_sink* errors) {
+    return Common::guard(self, "transform", errors, [&] {
+      *embedding = give(Common::object(self).transform(session, borrow(samples)));
+    });
+  }
+  static std::int32_t save_state(void* self, const grevy_text_sink* sink,
+                                 const grevy_error_sink* errors) {
+    return Common::guard(self, "save_state", errors, [&] {
+      const std::string state = Common::object(self).save_state();
+      sink->write(sink->context, text_of(state));
+    });
+  }
+  static std::int32_t load_state(void* self, grevy_text state, const grevy_error_sink* errors) {
+    return Common::guard(self, "load_state", errors,
+                         [&] { Common::object(self).load_state(view(state)); });
+  }
+
+  static constexpr grevy_solver_table table = {sizeof(grevy_solver_table),
+                                               0,
+                                               Common::create,
+                                               Common::destroy,
+                                               attach,
+                                               fit,
+                                               step,
+                                               validate,
+                                               transform,
+                                               Common::visit_tensors,
+                                               save_state,
+                                               load_state};
+};
+
+template <class Registration>
+constexpr auto slots_of() {
+  using Class = typename Registration::Class;
+  if constexpr (std::is_base_of_v<Model, Class>)
+    return std::pair(GREVY_KIND_MODEL, &ModelSlots<Registration>::table);
+  else if constexpr (std::is_base_of_v<Criterion, Class>)
+    return std::pair(GREVY_KIND_CRITERION, &CriterionSlots<Registration>::table);
+  else {
+    static_assert(std::is_base_of_v<Solver, Class>,
+                  "a component derives from Model, Criterion or Solver");
+    return std::pair(GREVY_KIND_SOLVER, &SolverSlots<Registration>::table);
+  }
+}
+
+}  // namespace grevy::detail
+
+#endif

@@ -1,0 +1,40 @@
+// grevy/model.hpp: base class of encoders.
+//
+//   class Mean : public grevy::Model {
+//    public:
+//     struct Options { ... };
+//     Mean(const Options& options, const grevy::Context& context);
+//     grevy::ModelInfo info() const override;
+//     at::Tensor forward(const at::Tensor& windows) override;
+//   };
+//   GREVY_REGISTER(Mean, "mean-model", "Linear map of the window's mean.")
+#ifndef GREVY_MODEL_HPP
+#define GREVY_MODEL_HPP
+
+#include <grevy/component.hpp>
+
+namespace grevy {
+
+// Calls come from one thread at a time. Errors: throw grevy::Error.
+class Model : public Component {
+ public:
+  virtual ~Model() = default;
+
+  // Constant for the life of the model. num_input must be Context::num_input.
+  virtual ModelInfo info() const = 0;
+
+  // windows: float (n, C, T), T = L in training. Returns (n, D) for T = L, and, if convolutional,
+  // (n, D, T - L + 1) for T > L. The host has checked C and T.
+  virtual at::Tensor forward(const at::Tensor& windows) = 0;
+
+  // Training behaviour on or off. A model starts in training.
+  virtual void set_training(bool training) { training_ = training; }
+  bool is_training() const { return training_; }
+
+ private:
+  bool training_ = true;
+};
+
+}  // namespace grevy
+
+#endif

@@ -11,6 +11,8 @@
 #include <nlohmann/json.hpp>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
+#include <dlfcn.h>
 #include <fstream>
 #include <iostream>
 #include <sched.h>
@@ -92,6 +94,11 @@ int use_threads(std::int64_t wanted) {
   const int available = sched_getaffinity(0, sizeof(cores), &cores) == 0 ? CPU_COUNT(&cores) : 1;
   const int count = wanted > 0 ? static_cast<int>(wanted) : available;
   at::set_num_threads(count);
+  // An OpenBLAS with a pool of its own does not hear of LibTorch's number.
+  using SetThreads = void (*)(int);
+  if (const auto set =
+          reinterpret_cast<SetThreads>(dlsym(RTLD_DEFAULT, "openblas_set_num_threads")))
+    set(count);
   return count;
 }
 

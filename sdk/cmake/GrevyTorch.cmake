@@ -1,0 +1,10 @@
+# grevy::torch: LibTorch, its headers as SYSTEM, so that its warnings are not ours.
+find_package(Torch REQUIRED)
+if(NOT TARGET grevy::torch)
+  add_library(grevy_torch INTERFACE IMPORTED GLOBAL)
+  add_library(grevy::torch ALIAS grevy_torch)
+  target_include_directories(grevy_torch SYSTEM INTERFACE ${TORCH_INCLUDE_DIRS})
+  target_link_libraries(grevy_torch INTERFACE ${TORCH_LIBRARIES})
+  separate_arguments(GREVY_TORCH_FLAGS UNIX_COMMAND "${TORCH_CXX_FLAGS}")
+  target_compile_options(grevy_torch INTERFACE $<$<COMPILE_LANGUAGE:CXX>:${GREVY_TORCH_FLAGS}>)
+endif()

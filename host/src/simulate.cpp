@@ -98,8 +98,8 @@ PlaceField make_field(std::int64_t cell, std::int64_t num_cells, Random& random)
   const double place = static_cast<double>(cell) + between(random, 0.1, 0.9);
   field.centre = place / static_cast<double>(num_cells);
   field.width = between(random, 0.08, 0.15);
-  field.peak = between(random, 10, 25);
-  field.baseline = between(random, 0.2, 0.5);
+  field.peak = between(random, 4, 12);
+  field.baseline = between(random, 0.3, 0.9);
   const double other_gain = between(random, 0.1, 0.6);
   const bool prefers_right = random.below(2) == 1;
   field.rightward_gain = prefers_right ? 1 : other_gain;

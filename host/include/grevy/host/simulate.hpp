@@ -12,9 +12,9 @@ namespace grevy::host {
 // most of them in one running direction more than in the other; spikes are counted in bins.
 struct SimulationOptions {
   std::int64_t num_samples = 10000;  // bins, >= 100
-  std::int64_t num_neurons = 30;     // >= 1
-  double bin_width = 0.025;          // seconds, > 0
-  double track_length = 1.6;         // metres, > 0
+  std::int64_t num_neurons = 30;     // >= 1; samples times neurons at most 2^32
+  double bin_width = 0.05;           // seconds, 1e-6 to 10
+  double track_length = 1.6;         // metres, 1e-3 to 1e4
   std::uint64_t seed = 1;
 };
 

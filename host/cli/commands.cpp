@@ -78,6 +78,16 @@ void print_options(const host::ComponentManifest& component) {
   }
 }
 
+// Runs `body`; its errors begin with what they are about.
+template <class Body>
+auto about(const std::string& what, Body&& body) {
+  try {
+    return body();
+  } catch (const Error& e) {
+    throw Error(e.code(), what + ": " + e.what());
+  }
+}
+
 }  // namespace
 
 host::Host make_host(const Common& common) {
@@ -128,6 +138,8 @@ int run(const Common& common, const RunCommand& command) {
 void transform(const Common& common, const TransformCommand& command) {
   host::Host host = make_host(common);
   use_threads(command.threads);
+  if (!command.device.empty())
+    about("--device", [&] { return host::parse_device(command.device); });
   const fs::path checkpoint =
       fs::is_directory(command.run) ? command.run / "checkpoint.safetensors" : command.run;
   const auto trainer = host::Trainer::from_checkpoint(host, checkpoint, command.device);
@@ -140,8 +152,10 @@ void transform(const Common& common, const TransformCommand& command) {
   const std::int64_t rows = trainer.num_rows(recording.neural(), options);
   const std::int64_t width = trainer.model_info().num_output;
   if (recording.num_channels() != trainer.model_info().num_input || rows < 1)
-    trainer.transform(
-        recording.neural(), [](const at::Tensor&) {}, options);  // says what does not fit
+    about(command.input.string(), [&] {  // says what does not fit
+      return trainer.transform(
+          recording.neural(), [](const at::Tensor&) {}, options);
+    });
   host::NpyWriter writer(command.out, rows, width);
   trainer.transform(
       recording.neural(),

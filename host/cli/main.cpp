@@ -28,6 +28,15 @@ int exit_code(ErrorCode code) {
   }
 }
 
+// Names from files may hold line breaks; a complaint is one line all the same.
+int complain(const std::string& message, int code) {
+  std::string line = "grevy: " + message;
+  for (char& c : line)
+    if (static_cast<unsigned char>(c) < 0x20) c = ' ';
+  std::cerr << line << "\n";
+  return code;
+}
+
 // Lets one action object carry what the parsed subcommand will do.
 struct Action {
   std::function<int()> run;
@@ -142,7 +151,11 @@ int parse_and_run(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
-    return app.exit(e) == 0 ? 0 : 2;
+    if (e.get_exit_code() == 0) return app.exit(e);  // help and version
+    const std::vector<std::string> unknown = app.remaining(true);
+    throw Error(ErrorCode::invalid_value,
+                (unknown.empty() ? e.what() : "unknown: " + unknown.front()) +
+                    std::string("; see grevy --help"));
   }
   spdlog::set_default_logger(spdlog::stderr_color_mt("grevy"));
   spdlog::set_pattern("%^%l%$: %v");
@@ -156,10 +169,8 @@ int main(int argc, char** argv) {
   try {
     return parse_and_run(argc, argv);
   } catch (const grevy::Error& e) {
-    std::cerr << "grevy: " << e.what() << "\n";
-    return exit_code(e.code());
+    return complain(e.what(), exit_code(e.code()));
   } catch (const std::exception& e) {
-    std::cerr << "grevy: internal error: " << e.what() << "\n";
-    return 1;
+    return complain(std::string("internal error: ") + e.what(), 1);
   }
 }

@@ -36,15 +36,21 @@ void apply_change(json& document, const std::string& change) {
   const auto equals = change.find('=');
   if (equals == std::string::npos || equals == 0)
     throw Error(ErrorCode::invalid_value, "--set " + change + ": must be of the form a.b=value");
-  std::string pointer = "/" + change.substr(0, equals);
-  std::replace(pointer.begin(), pointer.end(), '.', '/');
+  json::json_pointer pointer;
+  std::istringstream keys(change.substr(0, equals));
+  for (std::string key; std::getline(keys, key, '.');) pointer.push_back(key);
   const std::string text = change.substr(equals + 1);
   json value = json::parse(text, nullptr, false);
   try {
-    document[json::json_pointer(pointer)] = value.is_discarded() ? json(text) : value;
+    document[pointer] = value.is_discarded() ? json(text) : value;
   } catch (const json::exception&) {
     throw Error(ErrorCode::invalid_value,
-                "--set " + change + ": there is nothing to set at " + pointer);
+                "--set " + change + ": there is nothing to set at " + pointer.to_string());
+  }
+  try {
+    (void)document.dump();
+  } catch (const json::exception&) {
+    throw Error(ErrorCode::invalid_value, "--set " + change + ": is not UTF-8");
   }
 }
 

@@ -111,11 +111,14 @@ struct Host::Impl {
     std::set<std::string> known;
     for (const PluginManifest& plugin : plugins)
       for (const ComponentManifest& c : plugin.components)
-        if (c.kind == kind) known.insert(c.name);
+        if (c.kind == kind) {
+          known.insert(c.name);
+          known.insert(c.aliases.begin(), c.aliases.end());
+        }
     const std::string nearest = nearest_name(name, {known.begin(), known.end()});
     std::string message =
         "there is no " + std::string(to_string(kind)) + " \"" + std::string(name) + "\"";
-    if (!nearest.empty()) message += "; did you mean \"" + nearest + "\"?";
+    message += nearest.empty() ? ";" : "; did you mean \"" + nearest + "\"?";
     message += " known: " + join(known, [](const std::string& n) { return n; });
     message += "; folders searched: " + join(folders, [](const fs::path& f) { return f.string(); });
     if (!refused.empty())

@@ -165,10 +165,14 @@ void add_decoding(std::ostringstream& out, const json& decoding) {
 }  // namespace
 
 json evaluate(const Trainer& trainer, const Recording& recording, std::int64_t num_train) {
-  if (num_train >= recording.num_samples())
+  const std::int64_t held_out = recording.num_samples() - num_train,
+                     length = trainer.model_info().offset.length();
+  if (held_out < length)
     return {{"infonce", nullptr},
             {"decoding", nullptr},
-            {"evaluation_skipped", "no sample is held out"}};
+            {"evaluation_skipped", std::to_string(held_out) +
+                                       " samples are held out; the model's receptive field needs " +
+                                       std::to_string(length)}};
   json result = {
       {"infonce", held_out_infonce(trainer, recording.slice(num_train, recording.num_samples()))},
       {"decoding", nullptr}};

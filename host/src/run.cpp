@@ -72,9 +72,21 @@ void check_same_experiment(const Experiment& experiment, const Folder& folder) {
   const json changes = json::diff(stored, wanted);
   if (changes.empty()) return;
   const std::string pointer = changes[0].at("path");
-  throw Error(ErrorCode::invalid_value, experiment.where(pointer) + "differs from the run in " +
-                                            folder.path.string() +
+  const auto value = [place = json::json_pointer(pointer)](const json& document) {
+    return document.contains(place) ? document[place].dump() : "nothing";
+  };
+  throw Error(ErrorCode::invalid_value, experiment.where(pointer) + "found " + value(wanted) +
+                                            "; the run in " + folder.path.string() + " has " +
+                                            value(stored) +
                                             "; a resumed run may change /training/num_steps only");
+}
+
+void check_steps(const Experiment& experiment, std::int64_t done) {
+  if (done > experiment.num_steps())
+    throw Error(ErrorCode::invalid_value, experiment.where("/training/num_steps") + "found " +
+                                              std::to_string(experiment.num_steps()) +
+                                              "; must be at least " + std::to_string(done) +
+                                              ", the steps that the run has done");
 }
 
 // One JSON object a line, each line whole when the process dies.
@@ -163,6 +175,7 @@ Summary run(Host& host, const Experiment& experiment, const RunOptions& options)
   if (options.resume) {
     check_same_experiment(experiment, folder);
     trainer.load(folder.checkpoint());
+    check_steps(experiment, trainer.step());
   }
   prepare(folder, !options.resume);
   write_json(folder.experiment(), experiment.document());

@@ -41,6 +41,9 @@ SamplingSpec resolve_sampling(const Experiment& experiment, const Recording& rec
   experiment.at_place("/sampling/discrete", [&] {
     if (!json.at("discrete").is_null()) spec.discrete = json.at("discrete").get<std::string>();
     if (by_class && spec.discrete.empty()) spec.discrete = only_discrete(recording);
+    if (!by_class && !by_value && !spec.discrete.empty())
+      throw Error(ErrorCode::invalid_value,
+                  "conditional \"" + conditional + "\" uses no discrete label; must be null");
     if (!spec.discrete.empty() && !recording.label(spec.discrete).discrete)
       throw Error(ErrorCode::invalid_type,
                   "label \"" + spec.discrete + "\" is continuous; a discrete one is needed");
@@ -62,6 +65,18 @@ SamplingSpec resolve_sampling(const Experiment& experiment, const Recording& rec
                     "label \"" + name + "\" is discrete; a continuous one is needed");
   });
   const nlohmann::json& prior = json.at("prior");
+  if (prior == "uniform" && spec.discrete.empty())
+    throw Error(
+        ErrorCode::invalid_value,
+        experiment.where("/sampling/prior") +
+            "found \"uniform\", which needs a discrete label; must be \"empirical\" or null");
+  const bool by_time = conditional == "time" || conditional == "time_delta";
+  if (by_time && spec.options.time_offset >= recording.num_samples())
+    throw Error(ErrorCode::invalid_value,
+                experiment.where("/sampling/time_offset") + "found " +
+                    std::to_string(spec.options.time_offset) +
+                    "; must be below the number of samples of the part that is drawn from, " +
+                    std::to_string(recording.num_samples()));
   const bool uniform = prior.is_null() ? by_value && !spec.discrete.empty() : prior == "uniform";
   spec.options.prior =
       uniform ? SamplingOptions::Prior::uniform : SamplingOptions::Prior::empirical;

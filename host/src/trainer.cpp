@@ -102,9 +102,10 @@ struct Trainer::Impl {
   }
 
   void set_data(const Recording& train, const std::optional<Recording>& held_out) {
-    experiment.at_place("/data/neural", [&] {
-      WindowGather(train.neural().slice(0, 0, train.num_samples()), info.offset, at::kCPU);
-    });
+    const auto check_length = [&](const char* place, const Recording& part) {
+      experiment.at_place(place, [&] { WindowGather(part.neural(), info.offset, at::kCPU); });
+    };
+    check_length("/data/neural", train);
     if (experiment.batch_size() > train.num_samples())
       throw Error(ErrorCode::invalid_value,
                   experiment.where("/training/batch_size") + "found " +
@@ -118,6 +119,7 @@ struct Trainer::Impl {
       throw Error(ErrorCode::invalid_value,
                   experiment.where("/training/valid_frequency") +
                       "validation needs a held-out part; /data/train_fraction leaves none");
+    check_length("/data/train_fraction", *held_out);
     valid_loader = make_loader(*held_out, "validation", training.at("valid_batches"));
   }
 
@@ -210,9 +212,9 @@ struct Trainer::Impl {
 
   [[noreturn]] void rethrow(const Error& e) const {
     if (e.code() != ErrorCode::non_finite) throw;
-    throw Error(e.code(), "step " + std::to_string(step) + ": " + e.what() + " (criterion " +
-                              criterion->component() + ", model " + model->component() +
-                              ", learning rate " +
+    throw Error(e.code(), "step " + std::to_string(step) + " (counted from 0): " + e.what() +
+                              " (criterion " + criterion->component() + ", model " +
+                              model->component() + ", learning rate " +
                               experiment.at("/optimizer/learning_rate").dump() + ")");
   }
 

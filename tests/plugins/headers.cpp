@@ -1,0 +1,1 @@
+// Empty: the precompiled headers of the test plugins hang on it.

@@ -92,6 +92,7 @@ void add_transform(CLI::App& app, Common& common, TransformCommand& t, Action& a
 void add_plugins(CLI::App& app, Common& common, std::string& name, Action& action) {
   CLI::App* plugins = app.add_subcommand("plugins", "What plugins there are");
   plugins->require_subcommand(1);
+  plugins->footer("Example:\n  grevy plugins list\n  grevy plugins info InfoNCE");
   CLI::App* list = plugins->add_subcommand(
       "list", "Every plugin and component found, without opening a library");
   add_common(list, common);

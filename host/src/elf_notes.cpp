@@ -181,6 +181,10 @@ void collect_segments(InputFile& file, const Elf64_Ehdr& header, Collector& out)
   const auto segments = read_table<Elf64_Phdr>(file, header.e_phoff, header.e_phnum,
                                                header.e_phentsize, "program headers");
   for (const Elf64_Phdr& segment : segments) {
+    // Loading a file that lacks a part of these would end the process, not fail.
+    if (segment.p_type == PT_LOAD && !file.holds(segment.p_offset, segment.p_filesz)) {
+      fail_damaged(file, "a part that is loaded reaches beyond the file's end");
+    }
     if (segment.p_type == PT_NOTE) out.add_area(segment.p_offset, segment.p_filesz);
   }
 }

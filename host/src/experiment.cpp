@@ -64,7 +64,8 @@ void check_component(const Host& host, Kind kind, json& spec, const std::string&
     throw Error(e.code(), file + ": " + pointer + "/name: " + e.what());
   }
   const json schema = json::parse(found.component->options_schema);
-  json options = spec;
+  json options = json::parse(found.options);
+  options.update(spec);
   options.erase("name");
   validate(options, schema, file, pointer);
   apply_defaults(options, schema);

@@ -1,5 +1,7 @@
 #include "experiment_schema.hpp"
 
+#include "name_pattern.hpp"
+
 namespace grevy::host {
 namespace {
 
@@ -125,7 +127,10 @@ json known_components(const Host& host, const std::string& kind) {
       json names = component.aliases;
       names.push_back(component.name);
       names.push_back(plugin.id + "/" + component.name);
-      branch["properties"]["name"] = {{"enum", names}};
+      const bool family = component.name.find('{') != std::string::npos;
+      branch["properties"]["name"] =
+          family ? json{{"type", "string"}, {"pattern", name_regex(component.name)}}
+                 : json{{"enum", names}};
       branch["required"].push_back("name");
       branch["description"] = component.summary;
       branches.push_back(branch);

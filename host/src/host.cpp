@@ -1,14 +1,18 @@
 #include "library.hpp"
+#include "name_pattern.hpp"
 #include "schema.hpp"
 
 #include <grevy/host/host.hpp>
 
+#include <nlohmann/json.hpp>
 #include <torch/cuda.h>
 
 #include <algorithm>
 #include <cstdlib>
+#include <cstring>
 #include <dlfcn.h>
 #include <map>
+#include <optional>
 #include <set>
 #include <sstream>
 
@@ -44,10 +48,38 @@ std::vector<fs::path> default_folders() {
   return folders;
 }
 
-bool claims(const ComponentManifest& component, Kind kind, std::string_view name) {
-  return component.kind == kind &&
-         (component.name == name || std::find(component.aliases.begin(), component.aliases.end(),
-                                              name) != component.aliases.end());
+fs::path resolve(const fs::path& file) {
+  std::error_code error;
+  const fs::path canonical = fs::weakly_canonical(file, error);
+  if (error) throw Error(ErrorCode::io, file.string() + ": " + error.message());
+  return canonical;
+}
+
+// What a name says of a component's options, if the component answers to it.
+std::optional<nlohmann::json> claim(const ComponentManifest& component, Kind kind,
+                                    std::string_view name) {
+  if (component.kind != kind) return std::nullopt;
+  if (std::find(component.aliases.begin(), component.aliases.end(), name) !=
+      component.aliases.end())
+    return nlohmann::json::object();
+  return match_name(component.name, name);
+}
+
+// What is given wins over what the name says. Text that is no object is left for the component to
+// refuse.
+std::string with_named_options(const std::string& named, std::string_view given) {
+  const auto object = nlohmann::json::parse(given.empty() ? "{}" : given, nullptr, false);
+  if (!object.is_object()) return std::string(given);
+  auto merged = nlohmann::json::parse(named);
+  merged.update(object);
+  return merged.dump();
+}
+
+// A newer or older plugin's struct: what both know, the rest zero.
+grevy_create_args common_part(const grevy_create_args& given) {
+  grevy_create_args args{};
+  std::memcpy(&args, &given, std::min<std::size_t>(given.struct_size, sizeof(args)));
+  return args;
 }
 
 template <class Items, class Text>
@@ -69,8 +101,20 @@ struct Host::Impl {
   int depth = 0;  // of components that make components
 
   void add_file(const fs::path& file, std::set<fs::path>& seen) {
-    const fs::path canonical = fs::weakly_canonical(file);
+    const fs::path canonical = resolve(file);
     if (seen.insert(canonical).second) plugins.push_back(read_manifest(canonical));
+  }
+
+  // A file that was asked for must be usable, also where a folder has shown it before.
+  void require_file(const fs::path& file, std::set<fs::path>& seen) {
+    add_file(file, seen);
+    const fs::path canonical = resolve(file);
+    for (const PluginManifest& plugin : plugins) {
+      if (plugin.file != canonical) continue;
+      if (plugin.problem.empty()) return;
+      throw Error(ErrorCode::incompatible, plugin.file.string() + ": " + plugin.problem);
+    }
+    read_manifest(canonical);  // refused in a folder before: says again why
   }
 
   // Files in a folder are taken as they come: what is no plugin is remembered, not an error.
@@ -92,16 +136,13 @@ struct Host::Impl {
   void discover() {
     std::set<fs::path> seen;
     for (const fs::path& path : options.plugin_path) {
-      if (!fs::exists(path))
+      std::error_code error;
+      if (!fs::exists(path, error))
         throw Error(ErrorCode::not_found, path.string() + ": no such plugin folder or file");
-      if (fs::is_directory(path)) {
+      if (fs::is_directory(path))
         add_folder(path, seen);
-        continue;
-      }
-      add_file(path, seen);
-      const PluginManifest& plugin = plugins.back();
-      if (!plugin.problem.empty())
-        throw Error(ErrorCode::incompatible, plugin.file.string() + ": " + plugin.problem);
+      else
+        require_file(path, seen);
     }
     if (!options.search_default_folders) return;
     for (const fs::path& folder : default_folders()) add_folder(folder, seen);
@@ -132,10 +173,12 @@ struct Host::Impl {
     const auto slash = name.rfind('/');
     const std::string_view id = slash == std::string_view::npos ? "" : name.substr(0, slash);
     const std::string_view plain = slash == std::string_view::npos ? name : name.substr(slash + 1);
-    for (const PluginManifest& plugin : plugins)
+    for (const PluginManifest& plugin : plugins) {
+      if (!id.empty() && plugin.id != id) continue;
       for (const ComponentManifest& component : plugin.components)
-        if (claims(component, kind, plain) && (id.empty() || plugin.id == id))
-          found.push_back({&plugin, &component});
+        if (const auto named = claim(component, kind, plain))
+          found.push_back({&plugin, &component, named->dump()});
+    }
     return found;
   }
 
@@ -174,13 +217,16 @@ struct Host::Impl {
       throw Error(ErrorCode::invalid_state,
                   "components nest deeper than " + std::to_string(max_depth));
     const Found found = find(kind, name);
+    const std::string_view plain = name.substr(name.rfind('/') + 1);
+    const bool family = found.component->name.find('{') != std::string::npos;
     Made made{{open(*found.plugin).table(kind, found.component->name), nullptr},
-              found.component->name,
+              family ? std::string(plain) : found.component->name,
               found.plugin->id};
-    const auto slash = name.rfind('/');
+    const std::string merged = with_named_options(found.options, detail::view(args.options));
     args.struct_size = sizeof(args);
     args.host = &table;
-    args.name = detail::text_of(slash == std::string_view::npos ? name : name.substr(slash + 1));
+    args.name = detail::text_of(plain);
+    args.options = detail::text_of(merged);
     // Every table begins as this one does: size, create, destroy.
     const auto* common = static_cast<const grevy_criterion_table*>(made.instance.table);
     ++depth;
@@ -218,7 +264,7 @@ struct Host::Impl {
         if (kind < GREVY_KIND_MODEL || kind > GREVY_KIND_SOLVER)
           throw Error(ErrorCode::invalid_value, "unknown kind " + std::to_string(kind));
         *instance = static_cast<Impl*>(host->context)
-                        ->create(static_cast<Kind>(kind), detail::view(name), *args)
+                        ->create(static_cast<Kind>(kind), detail::view(name), common_part(*args))
                         .instance;
       });
     };
@@ -282,8 +328,9 @@ std::string shape_text(at::IntArrayRef shape) {
   return text.str();
 }
 
-void expect_shape(const ModelRef& model, const at::Tensor& windows, at::IntArrayRef expected) {
-  const at::Tensor output = model.forward(windows);
+void expect_shape(const ModelRef& model, const at::Tensor& windows, at::IntArrayRef expected,
+                  std::int64_t num_tensors) {
+  const at::Tensor output = model.forward_all(windows, num_tensors).front();
   if (output.sizes() != expected)
     refuse_model(model, "forward",
                  "returned shape " + shape_text(output.sizes()) + " for windows of shape " +
@@ -312,9 +359,9 @@ void check_model(const ModelRef& model, const CreateOptions& create) {
         .transpose(1, 2)
         .to(create.device);
   };
-  expect_shape(model, windows(3, length), {3, info.num_output});
+  expect_shape(model, windows(3, length), {3, info.num_output}, info.num_tensors);
   if (info.convolutional && info.resample_factor == 1)
-    expect_shape(model, windows(2, length + 3), {2, info.num_output, 4});
+    expect_shape(model, windows(2, length + 3), {2, info.num_output, 4}, info.num_tensors);
   model.set_training(true);
 }
 

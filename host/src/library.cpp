@@ -21,15 +21,9 @@ using nlohmann::json;
   throw Error(ErrorCode::incompatible, file.string() + ": " + reason);
 }
 
-Kind parse_kind(const std::string& text) {
-  for (Kind kind : {Kind::model, Kind::criterion, Kind::solver})
-    if (text == to_string(kind)) return kind;
-  throw Error(ErrorCode::incompatible, "unknown kind \"" + text.substr(0, 60) + "\"");
-}
-
-ComponentManifest parse_component(const json& note) {
+ComponentManifest parse_component(Kind kind, const json& note) {
   ComponentManifest component;
-  component.kind = parse_kind(note.at("kind").get<std::string>());
+  component.kind = kind;
   component.name = note.at("name").get<std::string>();
   component.aliases = note.at("aliases").get<std::vector<std::string>>();
   component.version = note.at("version").get<std::string>();
@@ -57,6 +51,13 @@ json parse_note(const std::string& text) {
     return true;
   };
   return json::parse(text, limit);
+}
+
+// A component of a kind that only newer minor versions have is left out.
+void add_component(const json& note, PluginManifest& manifest) {
+  const std::string kind = note.at("kind").get<std::string>();
+  for (Kind known : {Kind::model, Kind::criterion, Kind::solver})
+    if (kind == to_string(known)) manifest.components.push_back(parse_component(known, note));
 }
 
 std::string find_problem(const PluginManifest& manifest) {
@@ -101,6 +102,7 @@ Table pad(const void* table) {
   std::uint32_t size = 0;
   std::memcpy(&size, table, sizeof(size));
   Table padded{};
+  size -= size % sizeof(void*);  // a slot that is covered in part is not covered
   std::memcpy(&padded, table, std::min<std::size_t>(size, sizeof(Table)));
   padded.struct_size = sizeof(Table);
   if (padded.create == nullptr || padded.destroy == nullptr)
@@ -125,11 +127,11 @@ const grevy_plugin* enter(boost::dll::shared_library& library, const PluginManif
   const auto entry = reinterpret_cast<grevy_plugin_entry_function>(
       &library.get<const grevy_plugin*()>(GREVY_ENTRY_NAME));
   const grevy_plugin* plugin = entry();
-  if (plugin == nullptr || !GREVY_COVERS(plugin, components))
+  if (plugin == nullptr || !GREVY_COVERS(plugin, components) ||
+      (plugin->components == nullptr && plugin->component_count != 0))
     refuse(manifest.file, "gives no valid descriptor");
   if (detail::view(plugin->id) != manifest.id || plugin->abi_major != manifest.abi_major ||
-      detail::view(plugin->stamp) != manifest.stamp ||
-      plugin->component_count != manifest.components.size())
+      detail::view(plugin->stamp) != manifest.stamp)
     refuse(manifest.file, "its descriptor and its manifest disagree");
   return plugin;
 }
@@ -154,8 +156,7 @@ PluginManifest read_manifest(const std::filesystem::path& file) {
   for (const ElfNote& note : read_grevy_notes(manifest.file)) {
     try {
       if (note.type == GREVY_NOTE_PLUGIN) parse_plugin(parse_note(note.text), manifest);
-      if (note.type == GREVY_NOTE_COMPONENT)
-        manifest.components.push_back(parse_component(parse_note(note.text)));
+      if (note.type == GREVY_NOTE_COMPONENT) add_component(parse_note(note.text), manifest);
     } catch (const json::exception& e) {
       refuse(manifest.file, std::string("has a damaged manifest: ") + e.what());
     } catch (const Error& e) {
@@ -163,6 +164,11 @@ PluginManifest read_manifest(const std::filesystem::path& file) {
     }
   }
   if (manifest.id.empty()) refuse(manifest.file, "has a damaged manifest: no plugin note");
+  // Compilers and linkers order notes as they please.
+  std::sort(manifest.components.begin(), manifest.components.end(),
+            [](const ComponentManifest& a, const ComponentManifest& b) {
+              return std::tie(a.kind, a.name) < std::tie(b.kind, b.name);
+            });
   manifest.problem = find_problem(manifest);
   return manifest;
 }
@@ -175,6 +181,8 @@ Library::Library(const PluginManifest& manifest) {
     if (by_name_.count({c.kind, c.name}) == 0)
       refuse(manifest.file, "its manifest has a " + std::string(to_string(c.kind)) + " \"" +
                                 c.name + "\" that it does not register");
+  if (by_name_.size() != manifest.components.size())
+    refuse(manifest.file, "registers components that its manifest does not have");
 }
 
 void Library::add(const PluginManifest& manifest, const grevy_component* component) {

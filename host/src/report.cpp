@@ -24,31 +24,34 @@ struct Side {
   at::Tensor rows;                // (n), samples of the whole recording
 };
 
+// The picked rows of a part's embedding; the embedding as a whole need not fit memory.
+at::Tensor embed(const Trainer& trainer, const at::Tensor& neural, const at::Tensor& picked) {
+  const auto* wanted = picked.data_ptr<std::int64_t>();
+  std::vector<at::Tensor> kept;
+  std::int64_t first = 0, next = 0;
+  const auto keep = [&](const at::Tensor& rows) {
+    std::vector<std::int64_t> local;
+    for (; next < picked.numel() && wanted[next] < first + rows.size(0); ++next)
+      local.push_back(wanted[next] - first);
+    if (!local.empty()) kept.push_back(rows.index_select(0, at::tensor(local, at::kLong)));
+    first += rows.size(0);
+  };
+  trainer.transform(neural, keep, {});
+  return at::cat(kept);
+}
+
 Side make_side(const Trainer& trainer, const Recording& recording, std::int64_t begin,
                std::int64_t end, std::int64_t limit) {
   const at::Tensor neural = recording.neural().slice(0, begin, end);
-  const at::Tensor picked = thin(end - begin, limit);
-  std::vector<std::int64_t> indices(picked.data_ptr<std::int64_t>(),
-                                    picked.data_ptr<std::int64_t>() + picked.numel());
-  std::vector<at::Tensor> kept;
-  std::int64_t row = 0, next = 0;
-  // The embedding of a part need not fit memory; its picked rows do.
-  trainer.transform(neural,
-                    [&](const at::Tensor& rows) {
-                      std::vector<std::int64_t> local;
-                      for (; next < picked.numel() &&
-                             indices[static_cast<std::size_t>(next)] < row + rows.size(0);
-                           ++next)
-                        local.push_back(indices[static_cast<std::size_t>(next)] - row);
-                      if (!local.empty())
-                        kept.push_back(rows.index_select(0, at::tensor(local, at::kLong)));
-                      row += rows.size(0);
-                    },
-                    {});
+  const at::Tensor picked = thin(trainer.num_rows(neural, {}), limit);
+  // A resampling model embeds every resample_factor-th sample.
+  const at::Tensor samples = (picked * trainer.model_info().resample_factor).contiguous();
+  const std::vector<std::int64_t> indices(samples.data_ptr<std::int64_t>(),
+                                          samples.data_ptr<std::int64_t>() + samples.numel());
   at::Tensor buffer;
   const at::Tensor windows =
       WindowGather(neural, trainer.model_info().offset, at::kCPU).gather(indices, buffer);
-  return {at::cat(kept), windows.transpose(1, 2).flatten(1), picked + begin};
+  return {embed(trainer, neural, picked), windows.transpose(1, 2).flatten(1), samples + begin};
 }
 
 json number(double value) { return std::isfinite(value) ? json(value) : json(nullptr); }

@@ -1,60 +1,93 @@
-// What the built-in encoders share: options, named layers, the final normalisation.
+// The built-in encoders: a sequence of layers, a table of architectures.
+//
+// Layers sit at positions of a container called "net", which names their parameters as the
+// reference does ("net.2.module.0.weight"); weights are exchangeable with CEBRA in Python.
 #ifndef GREVY_PLUGINS_MODELS_ENCODER_HPP
 #define GREVY_PLUGINS_MODELS_ENCODER_HPP
 
 #include <grevy/plugin.hpp>
 
+#include <functional>
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace grevy::models {
 
-// MinUnits: the smallest hidden width that the architecture can have.
+// Rows of the option table that every encoder has. min_units: the smallest hidden width that the
+// architecture can have.
+template <class Options>
+constexpr auto encoder_fields(int min_units) {
+  return grevy::fields(
+      field("num_units", &Options::num_units, "Width of the hidden layers.")
+          .at_least(min_units)
+          .at_most(1 << 20),
+      field("num_output", &Options::num_output, "Width of the embedding.")
+          .at_least(1)
+          .at_most(1 << 20),
+      field("normalize", &Options::normalize, "Scale every embedding to Euclidean length 1."));
+}
+
 template <bool Normalize, int MinUnits>
 struct EncoderOptions {
   std::int64_t num_units = 32;
   std::int64_t num_output = 8;
   bool normalize = Normalize;
+  static constexpr auto fields() { return encoder_fields<EncoderOptions>(MinUnits); }
+};
 
-  static constexpr auto fields() {
-    using Self = EncoderOptions;
-    return grevy::fields(
-        field("num_units", &Self::num_units, "Width of the hidden layers.")
-            .at_least(MinUnits)
-            .at_most(1 << 20),
-        field("num_output", &Self::num_output, "Width of the embedding.")
-            .at_least(1)
-            .at_most(1 << 20),
-        field("normalize", &Self::normalize, "Scale every embedding to Euclidean length 1."));
-  }
+// How an encoder looks at the recording.
+struct Shape {
+  Offset offset;
+  bool convolutional = false;
+  std::int64_t resample_factor = 1;
 };
 
 class Encoder : public Model {
  public:
   ModelInfo info() const override { return info_; }
 
+  // Layers, then normalisation over the features, then the time axis is dropped where it is 1.
+  at::Tensor forward(const at::Tensor& windows) override;
+
  protected:
-  Encoder(ModelInfo info, const Context& context)
-      : info_(info), device_(context.device), generator_(context.generator()) {
-    if (info_.num_input < 1)
-      throw Error(ErrorCode::invalid_value, "needs at least 1 input channel");
-  }
+  Encoder(const Shape& shape, std::int64_t num_output, bool normalize, const Context& context);
 
-  // Registers `name`.weight and `name`.bias, started as LibTorch starts them.
-  Affine layer(const std::string& name, at::IntArrayRef shape) {
-    const Affine initial = Affine::initial(shape, generator_);
-    return {parameter(name + ".weight", initial.weight.to(device_)),
-            parameter(name + ".bias", initial.bias.to(device_))};
-  }
+  // Each takes the next position of the container; `width` is what the layer before gives.
+  void conv(std::int64_t out, std::int64_t kernel, std::int64_t stride = 1);
+  void mean_and_conv(std::int64_t out, std::int64_t kernel, std::int64_t stride);
+  void linear(std::int64_t out);
+  void padded_linear(std::int64_t out);  // pad_or_crop(x) + linear(x)
+  void gelu();
+  void tanh();
+  void flatten();
+  void dropout(double p);
+  // crop(x) + gelu(conv(x)), kernel 3; with p: crop(x) + gelu(conv(dropout(x))).
+  void residual_conv();
+  void residual_conv(double p);
+  // x + linear(x), or x + gelu(linear(x)).
+  void residual_linear(bool activated);
+  // The last `layers` positions again, with the same weights.
+  void repeat(std::size_t layers);
 
-  // Axis 1 holds the features. A zero vector has no direction and gives NaN, as in the reference.
-  at::Tensor finish(const at::Tensor& features) const {
-    return info_.normalized ? features / features.norm(2, 1, true) : features;
-  }
+  std::int64_t width() const { return width_; }
+  // Registers NAME.weight and NAME.bias, started as LibTorch starts them.
+  Affine layer(const std::string& name, at::IntArrayRef shape);
 
  private:
+  using Step = std::function<at::Tensor(const at::Tensor&)>;
+  void add(Step step) { steps_.push_back(std::move(step)); }
+  std::string here() const { return "net." + std::to_string(steps_.size()); }
+  Step drop_channels(double p);
+
   ModelInfo info_;
   at::Device device_;
-  at::Generator generator_;
+  at::Generator initial_;
+  std::uint64_t seed_;
+  std::int64_t width_;
+  at::Tensor
+      draws_;  // how often dropout has drawn: part of the state, so that a resumed run goes on
+  std::vector<Step> steps_;
 };
 
 }  // namespace grevy::models

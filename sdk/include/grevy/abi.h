@@ -377,6 +377,8 @@ typedef const grevy_plugin* (*grevy_plugin_entry_function)(void);
  * text} type 2, one per component: {"kind": "model" | "criterion" | "solver", "name": text,
  *                               "aliases": [text ...], "version": text, "summary": text,
  *                               "options": JSON Schema of the options object}
+ * A name may hold "{option}": the component then answers to names with a number in that place, and
+ * the host sets the option to it ("model-clip-{limit}" makes "model-clip-5" with {"limit": 5}).
  * The stamp is "libtorch VERSION cxx11abi=0|1 cpu|cuda" for plugins that use LibTorch's types. */
 enum { GREVY_NOTE_PLUGIN = 1, GREVY_NOTE_COMPONENT = 2 };
 

@@ -25,6 +25,7 @@
 #include <array>
 #include <cmath>
 #include <limits>
+#include <mutex>
 #include <optional>
 #include <set>
 #include <string>
@@ -66,7 +67,9 @@ constexpr std::string_view json_type() {
 
 // Text options outlive the JSON they came from: the few distinct texts of a process are kept.
 inline std::string_view keep(std::string text) {
+  static std::mutex mutex;
   static std::set<std::string> kept;
+  const std::lock_guard<std::mutex> lock(mutex);
   return *kept.insert(std::move(text)).first;
 }
 

@@ -67,9 +67,9 @@ constexpr auto make_manifest_note(std::uint32_t type) {
   return make_note<text_size<Writer>()>(type, text<Writer>.view());
 }
 
-// The components of this library, filled while it is loaded. One list per plugin: everything in a
-// plugin is hidden but its entry.
-inline std::vector<const grevy_component*>& registered() {
+// The components of this library, filled while it is loaded. Hidden, so that each plugin has a list
+// of its own however it was compiled.
+__attribute__((visibility("hidden"))) inline std::vector<const grevy_component*>& registered() {
   static std::vector<const grevy_component*> components;
   return components;
 }
@@ -85,7 +85,8 @@ struct Registrar {
   }
 };
 
-inline const grevy_plugin* make_plugin(std::string_view version) {
+__attribute__((visibility("hidden"))) inline const grevy_plugin* make_plugin(
+    std::string_view version) {
   static const grevy_plugin plugin = {
       sizeof(grevy_plugin), GREVY_ABI_MAJOR,
       GREVY_ABI_MINOR,      static_cast<std::uint32_t>(registered().size()),

@@ -74,7 +74,7 @@ class Solver : public Component {
       const at::Tensor embedding = encoder.forward(samples.t().unsqueeze(0));
       return embedding.dim() == 2 ? embedding : embedding[0].t();
     }
-    return encoder.forward(samples.unfold(0, length, 1));
+    return encoder.forward(samples.unfold(0, length, encoder.info().resample_factor));
   }
 
   // Which model embeds a session. Errors: out_of_range.

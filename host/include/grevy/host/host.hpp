@@ -25,7 +25,7 @@ enum class LogLevel { debug = GREVY_LOG_DEBUG, info, warning, error };
 // What a plugin's file says about one component.
 struct ComponentManifest {
   Kind kind = Kind::model;
-  std::string name;
+  std::string name;  // "{option}" in it stands for a number that the option is set to
   std::vector<std::string> aliases;
   std::string version;
   std::string summary;         // one line
@@ -52,6 +52,7 @@ struct RefusedFile {
 struct Found {
   const PluginManifest* plugin = nullptr;
   const ComponentManifest* component = nullptr;
+  std::string options = "{}";  // JSON: what the name says of the options, {"clip_min": 5}
 };
 
 struct HostOptions {
@@ -95,7 +96,8 @@ class Host {
   // built for another ABI or LibTorch).
   Found find(Kind kind, std::string_view name) const;
 
-  // Makes a component. `options` is a JSON object without "name". Errors: those of find();
+  // Makes a component. `options` is a JSON object without "name"; it wins over what the name says.
+  // Errors: those of find();
   // incompatible (the library does not load, or is not what its manifest says); PluginError.
   Owned<ModelRef> create_model(std::string_view name, std::string_view options, const CreateOptions& create);
   Owned<CriterionRef> create_criterion(std::string_view name, std::string_view options,

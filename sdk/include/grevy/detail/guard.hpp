@@ -118,7 +118,9 @@ class ErrorCatcher {
                           ? static_cast<ErrorCode>(code)
                           : ErrorCode::internal;
     if (message_.empty()) message_ = "failed with code " + std::to_string(code) + " and no message";
-    throw PluginError(kind, message_, or_else(plugin_, fallback_.plugin),
+    // Another component that does not say its plugin may be of any.
+    const bool is_other = !component_.empty() && component_ != fallback_.component;
+    throw PluginError(kind, message_, is_other ? plugin_ : or_else(plugin_, fallback_.plugin),
                       or_else(component_, fallback_.component),
                       or_else(operation_, fallback_.operation));
   }

@@ -65,6 +65,12 @@ constexpr void write_integer(Out& out, std::int64_t value) {
       out, value < 0 ? 0 - static_cast<std::uint64_t>(value) : static_cast<std::uint64_t>(value));
 }
 
+// v >= 0. Adding 0.5 would itself round from 2^52 on.
+constexpr std::uint64_t to_nearest(double v) {
+  const auto whole = static_cast<std::uint64_t>(v);
+  return v - static_cast<double>(whole) < 0.5 ? whole : whole + 1;
+}
+
 // Exact for every number that is m / 10^d or m * 10^d with m < 2^53 and d <= 22, which is how
 // defaults and bounds are written; a division or product of two exact doubles rounds as a decimal
 // literal does. Anything else does not compile (the throw is not a constant expression).
@@ -77,9 +83,9 @@ constexpr void write_number(Out& out, double value) {
   constexpr double limit = 9007199254740992.0;  // 2^53
   double scale = 1;
   for (int decimals = 0; decimals <= 22; ++decimals, scale *= 10) {
-    const double scaled = value * scale + 0.5;
+    const double scaled = value * scale;
     if (scaled >= limit) break;
-    const auto mantissa = static_cast<std::uint64_t>(scaled);
+    const std::uint64_t mantissa = to_nearest(scaled);
     if (static_cast<double>(mantissa) / scale != value) continue;
     const auto divisor = [decimals] {
       std::uint64_t power = 1;
@@ -94,9 +100,9 @@ constexpr void write_number(Out& out, double value) {
   }
   scale = 10;
   for (int exponent = 1; exponent <= 22; ++exponent, scale *= 10) {
-    const double scaled = value / scale + 0.5;
+    const double scaled = value / scale;
     if (scaled >= limit) continue;
-    const auto mantissa = static_cast<std::uint64_t>(scaled);
+    const std::uint64_t mantissa = to_nearest(scaled);
     if (static_cast<double>(mantissa) * scale != value) continue;
     write_unsigned(out, mantissa);
     out.put('e');

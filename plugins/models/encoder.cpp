@@ -1,0 +1,141 @@
+#include "encoder.hpp"
+
+#include <algorithm>
+
+namespace grevy::models {
+namespace {
+
+ModelInfo describe(const Shape& shape, std::int64_t num_output, bool normalize,
+                   const Context& context) {
+  ModelInfo info;
+  info.num_input = context.num_input;
+  info.num_output = num_output;
+  info.offset = shape.offset;
+  info.convolutional = shape.convolutional;
+  info.normalized = normalize;
+  info.resample_factor = shape.resample_factor;
+  return info;
+}
+
+// Channels in axis 1; more columns are zero, fewer are cut from the right.
+at::Tensor pad_or_crop(const at::Tensor& x, std::int64_t width) {
+  if (width <= x.size(1)) return x.slice(1, 0, width);
+  return at::constant_pad_nd(x, {0, width - x.size(1)});
+}
+
+}  // namespace
+
+Encoder::Encoder(const Shape& shape, std::int64_t num_output, bool normalize,
+                 const Context& context)
+    : info_(describe(shape, num_output, normalize, context)),
+      device_(context.device),
+      initial_(context.generator()),
+      seed_(context.seed),
+      width_(context.num_input) {
+  if (info_.num_input < 1) throw Error(ErrorCode::invalid_value, "needs at least 1 input channel");
+}
+
+// A zero vector has no direction: normalising it gives NaN, as in the reference.
+at::Tensor Encoder::forward(const at::Tensor& windows) {
+  at::Tensor x = windows;
+  for (const Step& step : steps_) x = step(x);
+  if (info_.normalized) x = x / x.norm(2, 1, true);
+  return x.dim() > 2 && x.size(2) == 1 ? x.squeeze(2) : x;
+}
+
+Affine Encoder::layer(const std::string& name, at::IntArrayRef shape) {
+  const Affine initial = Affine::initial(shape, initial_);
+  return {parameter(name + ".weight", initial.weight.to(device_)),
+          parameter(name + ".bias", initial.bias.to(device_))};
+}
+
+void Encoder::conv(std::int64_t out, std::int64_t kernel, std::int64_t stride) {
+  const Affine a = layer(here(), {out, width_, kernel});
+  add([a, stride](const at::Tensor& x) { return at::conv1d(x, a.weight, a.bias, stride); });
+  width_ = out;
+}
+
+// Convolution beside every stride-th sample of the input, convolution first.
+void Encoder::mean_and_conv(std::int64_t out, std::int64_t kernel, std::int64_t stride) {
+  const Affine a = layer(here() + ".layer", {out, width_, kernel});
+  add([a, stride](const at::Tensor& x) {
+    const at::Tensor convolved = at::conv1d(x, a.weight, a.bias, stride);
+    const at::Tensor kept = x.slice(2, 0, c10::nullopt, stride).slice(2, 0, convolved.size(2));
+    return at::cat({convolved, kept}, 1);
+  });
+  width_ += out;
+}
+
+void Encoder::linear(std::int64_t out) {
+  const Affine a = layer(here(), {out, width_});
+  add([a](const at::Tensor& x) { return at::linear(x, a.weight, a.bias); });
+  width_ = out;
+}
+
+void Encoder::padded_linear(std::int64_t out) {
+  const Affine a = layer(here() + ".module", {out, width_});
+  add([a, out](const at::Tensor& x) {
+    return pad_or_crop(x, out) + at::linear(x, a.weight, a.bias);
+  });
+  width_ = out;
+}
+
+void Encoder::gelu() {
+  add([](const at::Tensor& x) { return at::gelu(x); });
+}
+
+void Encoder::tanh() {
+  add([](const at::Tensor& x) { return at::tanh(x); });
+}
+
+void Encoder::flatten() {
+  add([](const at::Tensor& x) { return x.flatten(1); });
+}
+
+void Encoder::dropout(double p) { add(drop_channels(p)); }
+
+// Whole channels of a sample are dropped, the rest scaled up. The mask is drawn on the CPU from the
+// seed and the number of draws so far.
+Encoder::Step Encoder::drop_channels(double p) {
+  if (!draws_.defined()) draws_ = buffer("dropout_draws", at::zeros({}, at::kLong));
+  return [this, p](const at::Tensor& x) {
+    if (!is_training() || p == 0) return x;
+    const auto draw = static_cast<std::uint64_t>(draws_.item<std::int64_t>());
+    draws_.add_(1);
+    const auto generator =
+        at::make_generator<at::CPUGeneratorImpl>(seed_ + 0x9e3779b97f4a7c15u * (draw + 1));
+    const at::Tensor mask =
+        at::empty({x.size(0), x.size(1), 1}, at::kFloat).bernoulli_(1 - p, generator) / (1 - p);
+    return x * mask.to(x.options());
+  };
+}
+
+void Encoder::residual_conv() {
+  const Affine a = layer(here() + ".module.0", {width_, width_, 3});
+  add([a](const at::Tensor& x) {
+    return x.slice(2, 1, x.size(2) - 1) + at::gelu(at::conv1d(x, a.weight, a.bias));
+  });
+}
+
+void Encoder::residual_conv(double p) {
+  const Affine a = layer(here() + ".module.1", {width_, width_, 3});
+  const Step drop = drop_channels(p);
+  add([a, drop](const at::Tensor& x) {
+    return x.slice(2, 1, x.size(2) - 1) + at::gelu(at::conv1d(drop(x), a.weight, a.bias));
+  });
+}
+
+void Encoder::residual_linear(bool activated) {
+  const Affine a = layer(here() + ".module.0", {width_, width_});
+  add([a, activated](const at::Tensor& x) {
+    const at::Tensor y = at::linear(x, a.weight, a.bias);
+    return x + (activated ? at::gelu(y) : y);
+  });
+}
+
+void Encoder::repeat(std::size_t layers) {
+  const std::vector<Step> last(steps_.end() - static_cast<std::ptrdiff_t>(layers), steps_.end());
+  steps_.insert(steps_.end(), last.begin(), last.end());
+}
+
+}  // namespace grevy::models

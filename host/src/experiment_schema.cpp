@@ -44,6 +44,8 @@ constexpr const char* base = R"json({
         "prior": {"type": ["string", "null"], "enum": ["empirical", "uniform", null], "default": null,
           "description": "References and negatives: uniform over samples (empirical) or over classes (uniform); null: uniform when a discrete label restricts a continuous one, else empirical."},
         "time_offset": {"type": "integer", "minimum": 1, "default": 10, "description": "In samples; for time and time_delta."},
+        "hybrid": {"type": "boolean", "default": false,
+          "description": "A second set of positives, time_offset samples after the references, for single-session-hybrid."},
         "delta": {"type": "number", "exclusiveMinimum": 0, "default": 0.1,
           "description": "Standard deviation in label units, for delta_normal."}
       }

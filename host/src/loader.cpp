@@ -6,7 +6,8 @@
 namespace grevy::host {
 namespace {
 
-std::unique_ptr<Distribution> make(const Recording& recording, const SamplingSpec& spec) {
+std::vector<std::unique_ptr<Distribution>> make(const Recording& recording,
+                                                const SamplingSpec& spec) {
   SamplingLabels labels;
   labels.num_samples = recording.num_samples();
   std::vector<at::Tensor> columns;
@@ -32,7 +33,16 @@ std::unique_ptr<Distribution> make(const Recording& recording, const SamplingSpe
     classes.assign(values, values + label.values.numel());
     labels.discrete = &classes;
   }
-  return make_distribution(spec.options, labels);
+  std::vector<std::unique_ptr<Distribution>> made;
+  made.push_back(make_distribution(spec.options, labels));
+  if (!spec.hybrid) return made;
+  SamplingOptions later = spec.options;
+  later.conditional = SamplingOptions::Conditional::time;
+  later.prior = SamplingOptions::Prior::empirical;
+  SamplingLabels none;
+  none.num_samples = labels.num_samples;
+  made.push_back(make_distribution(later, none));
+  return made;
 }
 
 }  // namespace
@@ -78,11 +88,12 @@ at::Tensor WindowGather::gather(const std::vector<std::int64_t>& indices,
 Loader::Loader(const Recording& recording, const SamplingSpec& spec, Offset offset,
                std::int64_t batch_size, std::int64_t num_batches, at::Device device, Random random)
     : windows_(recording.neural(), offset, device),
-      distribution_(make(recording, spec)),
+      distributions_(make(recording, spec)),
       batch_size_(batch_size),
       random_(random),
       drawn_(static_cast<std::size_t>(2 * batch_size)),
-      positives_(static_cast<std::size_t>(batch_size)) {
+      positives_(static_cast<std::size_t>(batch_size)),
+      positive_buffers_(distributions_.size()) {
   table_.struct_size = sizeof(table_);
   table_.context = this;
   table_.num_batches = num_batches;
@@ -101,13 +112,15 @@ Loader::Loader(const Recording& recording, const SamplingSpec& spec, Offset offs
 }
 
 Batch Loader::next() {
-  distribution_->prior(random_, 2 * batch_size_, drawn_.data());
+  distributions_.back()->prior(random_, 2 * batch_size_, drawn_.data());
   references_.assign(drawn_.begin(), drawn_.begin() + batch_size_);
   negatives_.assign(drawn_.begin() + batch_size_, drawn_.end());
-  distribution_->conditional(random_, references_.data(), batch_size_, positives_.data());
   Batch batch;
   batch.reference = windows_.gather(references_, reference_buffer_);
-  batch.positives = {windows_.gather(positives_, positive_buffer_)};
+  for (std::size_t i = 0; i < distributions_.size(); ++i) {
+    distributions_[i]->conditional(random_, references_.data(), batch_size_, positives_.data());
+    batch.positives.push_back(windows_.gather(positives_, positive_buffers_[i]));
+  }
   batch.negative = windows_.gather(negatives_, negative_buffer_);
   return batch;
 }

@@ -17,6 +17,7 @@ struct SamplingSpec {
   SamplingOptions options;
   std::vector<std::string> continuous;  // joined along the columns
   std::string discrete;
+  bool hybrid = false;  // a second set of positives, time_offset samples later
 };
 
 // Gathers windows: sample i becomes rows i - left .. i + right - 1, with i clamped to
@@ -34,8 +35,9 @@ class WindowGather {
   Offset offset_;
 };
 
-// Endless batches: 2n draws of the prior are references and negatives, the conditional gives the
-// positives. The random state is the loader's own.
+// Endless batches: 2n draws of the prior are references and negatives, each conditional gives a set
+// of positives. Hybrid batches draw from the prior of `time`, so that both sets exist for every
+// reference. The random state is the loader's own.
 class Loader {
  public:
   // Errors: those of make_distribution and WindowGather; not_found for a label that does not exist.
@@ -50,11 +52,12 @@ class Loader {
 
  private:
   WindowGather windows_;
-  std::unique_ptr<Distribution> distribution_;
+  std::vector<std::unique_ptr<Distribution>> distributions_;  // the last one's prior counts
   std::int64_t batch_size_;
   Random random_;
   std::vector<std::int64_t> drawn_, references_, negatives_, positives_;
-  at::Tensor reference_buffer_, positive_buffer_, negative_buffer_;
+  at::Tensor reference_buffer_, negative_buffer_;
+  std::vector<at::Tensor> positive_buffers_;
   grevy_loader table_{};
   std::vector<Batch> current_;
   std::unique_ptr<detail::CBatches> lent_;

@@ -10,9 +10,9 @@
 
 namespace grevy::host {
 
-// "model-clip-{clip_min}-{clip_max}" matches "model-clip-5-0.5" and gives {"clip_min": 5, "clip_max":
-// 0.5}: each placeholder stands for digits, perhaps with a fraction. A pattern without placeholders
-// matches itself and gives {}. No match: nothing.
+// "model-clip-{clip_min}-{clip_max}" matches "model-clip-5-0.5" and gives {"clip_min": 5,
+// "clip_max": 0.5}: each placeholder stands for digits, perhaps with a fraction. A pattern without
+// placeholders matches itself and gives {}. No match: nothing.
 std::optional<nlohmann::json> match_name(std::string_view pattern, std::string_view name);
 
 // The pattern as a regular expression that matches the same names: for a JSON Schema.

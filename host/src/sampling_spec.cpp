@@ -64,6 +64,12 @@ SamplingSpec resolve_sampling(const Experiment& experiment, const Recording& rec
         throw Error(ErrorCode::invalid_type,
                     "label \"" + name + "\" is discrete; a continuous one is needed");
   });
+  spec.hybrid = json.at("hybrid");
+  if (spec.hybrid && !(by_value && spec.discrete.empty()))
+    throw Error(
+        ErrorCode::invalid_value,
+        experiment.where("/sampling/hybrid") +
+            "found true; only for conditional time_delta or delta_normal without a discrete label");
   const nlohmann::json& prior = json.at("prior");
   if (prior == "uniform" && spec.discrete.empty())
     throw Error(

@@ -79,7 +79,7 @@ struct Trainer::Impl {
     });
     experiment.at_place("/solver", [&] {
       const json& spec = experiment.at("/solver");
-      solver = host.create_solver(name_of(spec), options_of(spec), seeded("solver", 0));
+      solver = host.create_solver(name_of(spec), options_of(spec), seeded("solver", num_input));
       solver->attach({*model}, {*criterion});
     });
     append(tensors, "model", model->tensors());

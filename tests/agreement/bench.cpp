@@ -48,7 +48,7 @@ Owned<SolverRef> Bench::solver(const std::string& name, const Json& options) con
 void load_state(const NamedTensors& target, const NamedTensors& state, const Json& shared) {
   const at::NoGradGuard no_grad;
   for (const NamedTensor& t : target)
-    if (find(state, t.name) == nullptr)
+    if (t.trained && find(state, t.name) == nullptr)
       throw Error(ErrorCode::invalid_value, "the reference has no \"" + t.name + "\"");
   for (const NamedTensor& s : state) {
     if (shared.contains(s.name)) continue;

@@ -33,7 +33,8 @@ class Bench {
 };
 
 // Copies values by name. `shared` maps further names of a tied tensor to the one that it is kept
-// under. Errors: invalid_value for a name on one side only and for another shape.
+// under. Errors: invalid_value for another shape and for a name on one side only; buffers may be
+// missing in `state`.
 void load_state(const NamedTensors& target, const NamedTensors& state,
                 const Json& shared = Json::object());
 

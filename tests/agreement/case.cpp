@@ -75,6 +75,12 @@ NamedTensors Case::tensors(const std::string& prefix) const {
   return found;
 }
 
+std::vector<std::int64_t> whole_numbers(const at::Tensor& tensor) {
+  const at::Tensor values = tensor.contiguous();
+  const auto* first = values.data_ptr<std::int64_t>();
+  return {first, first + values.numel()};
+}
+
 std::vector<Case> read_folder(const std::filesystem::path& folder) {
   const auto file = folder / "manifest.json";
   const std::string text = read_bytes(file);

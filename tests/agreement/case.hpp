@@ -60,6 +60,9 @@ class Case {
   std::shared_ptr<ArrayFiles> files_;
 };
 
+// The elements of an int64 tensor.
+std::vector<std::int64_t> whole_numbers(const at::Tensor& tensor);
+
 // Errors: not_found, invalid_value (names the file).
 std::vector<Case> read_folder(const std::filesystem::path& folder);
 

@@ -76,7 +76,7 @@ std::string deviation_text(const Outcome& outcome) {
 }
 
 void print_line(const Outcome& o) {
-  std::printf("%-28s %-44s %8s  %-11s  %s\n", o.component.c_str(), o.name.c_str(),
+  std::printf("%-38s %-42s %8s  %-11s  %s\n", o.component.c_str(), o.name.c_str(),
               deviation_text(o).c_str(), to_string(o.status), o.note.c_str());
 }
 
@@ -130,9 +130,11 @@ int main(int argc, char** argv) {
       ->allow_extra_args(false);
   app.add_option("--only", arguments.only, "Only cases whose name matches, with * and ?");
   app.add_flag("--markdown", arguments.markdown, "Print a table for documents");
-  CLI11_PARSE(app, argc, argv);
   try {
+    app.parse(argc, argv);
     return grevy::agreement::run_all(arguments);
+  } catch (const CLI::ParseError& e) {
+    return app.exit(e) == 0 ? 0 : 2;
   } catch (const std::exception& e) {
     std::fprintf(stderr, "grevy-agreement: %s\n", e.what());
     return 2;

@@ -22,23 +22,37 @@ void compare_statistics(const Case& c, const CriterionRef& criterion, Comparison
   throw Error(ErrorCode::not_found, "the criterion has no statistic \"temperature\"");
 }
 
+// What a criterion must return. Where the reference gives a vector, it is a score per sample, to be
+// maximised, with the gradients of its sum: a criterion returns its negative mean, and parts that
+// add up to it.
+struct Expected {
+  explicit Expected(const Case& c)
+      : loss(c.tensor("loss")), align(c.tensor("align")), uniform(c.tensor("uniform")) {
+    if (loss.dim() == 0) return;
+    gradient_scale = -1.0 / static_cast<double>(loss.numel());
+    uniform = (align - loss).mean();
+    align = -align.mean();
+    loss = -loss.mean();
+  }
+  at::Tensor loss, align, uniform;
+  double gradient_scale = 1;
+};
+
 }  // namespace
 
 void run_criterion(const Case& c, const Bench& bench, Comparison& result) {
   const auto criterion =
       bench.criterion(c.param<std::string>("name"), c.param("kwargs", Json(Json::object())));
-  const at::Tensor expected = c.tensor("loss");
-  if (expected.dim() != 0)
-    throw Unsupported("the reference has a loss per sample; criterions return a scalar");
+  const Expected expected(c);
   load_state(criterion->tensors(), c.tensors("state/"));
   compare_statistics(c, *criterion, result);
 
   const Prediction prediction{input(c, "ref"), input(c, "pos"), input(c, "neg")};
   const CriterionInfo info = criterion->info();
   const Evaluation evaluation = criterion->evaluate({prediction}, info.parts.size());
-  result.values("loss", evaluation.loss, expected, tolerance::forward);
-  result.values("align", part(info, evaluation, "pos"), c.tensor("align"), tolerance::forward);
-  result.values("uniform", part(info, evaluation, "neg"), c.tensor("uniform"), tolerance::forward);
+  result.values("loss", evaluation.loss, expected.loss, tolerance::forward);
+  result.values("align", part(info, evaluation, "pos"), expected.align, tolerance::forward);
+  result.values("uniform", part(info, evaluation, "neg"), expected.uniform, tolerance::forward);
 
   evaluation.loss.backward();
   NamedTensors differentiated = criterion->tensors();
@@ -47,8 +61,8 @@ void run_criterion(const Case& c, const Bench& bench, Comparison& result) {
   differentiated.push_back({"neg", prediction.negative, true});
   for (const NamedTensor& t : differentiated)
     if (t.trained)
-      result.values("grad/" + t.name, t.tensor.grad(), c.tensor("grad/" + t.name),
-                    tolerance::gradient);
+      result.values("grad/" + t.name, t.tensor.grad(),
+                    c.tensor("grad/" + t.name) * expected.gradient_scale, tolerance::gradient);
 }
 
 }  // namespace grevy::agreement

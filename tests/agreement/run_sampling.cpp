@@ -10,10 +10,6 @@
 namespace grevy::agreement {
 namespace {
 
-std::vector<std::int64_t> to_vector(const at::Tensor& values) {
-  return {values.data_ptr<std::int64_t>(), values.data_ptr<std::int64_t>() + values.numel()};
-}
-
 // The first state from which the next draw below `bound` is `wanted`: distributions take their
 // random numbers from a generator only, and the reference has stored the draws.
 host::Random random_that_draws(host::Random random, std::int64_t bound, std::int64_t wanted) {
@@ -62,7 +58,7 @@ struct Classes {
 
 void run_window(const Case& c, const Bench&, Comparison& result) {
   const auto offset = c.param<std::vector<std::int64_t>>("offset");
-  const auto index = to_vector(c.tensor("index"));
+  const auto index = whole_numbers(c.tensor("index"));
   const auto gather = [&](const at::Tensor& rows) {
     at::Tensor fresh;
     return host::WindowGather(rows, {offset.at(0), offset.at(1)}, at::kCPU).gather(index, fresh);
@@ -86,8 +82,8 @@ void run_time_delta(const Case& c, const Bench&, Comparison& result) {
   options.time_offset = c.param<std::int64_t>("time_delta");
   const auto distribution = host::make_distribution(options, labels);
 
-  const auto references = to_vector(c.tensor("reference"));
-  const auto differences = to_vector(c.tensor("difference"));
+  const auto references = whole_numbers(c.tensor("reference"));
+  const auto differences = whole_numbers(c.tensor("difference"));
   std::vector<std::int64_t> positives;
   for (std::size_t i = 0; i < references.size(); ++i)
     positives.push_back(
@@ -104,7 +100,7 @@ void run_time_delta(const Case& c, const Bench&, Comparison& result) {
 }
 
 void run_discrete(const Case& c, const Bench&, Comparison& result) {
-  const auto labels = to_vector(c.tensor("labels"));
+  const auto labels = whole_numbers(c.tensor("labels"));
   const Classes classes(labels);
   const auto whole = [&](const char* name, const std::vector<std::int64_t>& found) {
     result.values(name, at::tensor(found, at::kLong), c.tensor(name), tolerance::exact);
@@ -125,7 +121,7 @@ void run_discrete(const Case& c, const Bench&, Comparison& result) {
   host::SamplingOptions options;
   options.conditional = host::SamplingOptions::Conditional::discrete;
   const auto distribution = host::make_distribution(options, given);
-  const auto expected = to_vector(c.tensor("conditional_rank"));
+  const auto expected = whole_numbers(c.tensor("conditional_rank"));
   ranks.clear();
   for (std::size_t i = 0; i < labels.size(); ++i) {
     const auto label = static_cast<std::size_t>(labels[i]);

@@ -104,15 +104,16 @@ class Workspace {
 
   // Trains in well under a second.
   static nlohmann::json experiment() {
-    return {{"seed", 3},
-            {"threads", 1},
-            {"data",
-             {{"neural", "recording/spikes.npy"},
-              {"labels",
-               {{"position", "recording/position.npy"}, {"direction", "recording/direction.npy"}}}}},
-            {"model", {{"name", "offset10-model"}, {"num_units", 4}, {"num_output", 3}}},
-            {"training", {{"num_steps", 6}, {"batch_size", 32}}},
-            {"evaluation", {{"num_batches", 2}, {"neighbours", 5}}}};
+    return {
+        {"seed", 3},
+        {"threads", 1},
+        {"data",
+         {{"neural", "recording/spikes.npy"},
+          {"labels",
+           {{"position", "recording/position.npy"}, {"direction", "recording/direction.npy"}}}}},
+        {"model", {{"name", "offset10-model"}, {"num_units", 4}, {"num_output", 3}}},
+        {"training", {{"num_steps", 6}, {"batch_size", 32}}},
+        {"evaluation", {{"num_batches", 2}, {"neighbours", 5}}}};
   }
   void write_experiment(const nlohmann::json& document = experiment(),
                         const std::string& name = "experiment.json") const {

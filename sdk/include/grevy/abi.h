@@ -137,7 +137,7 @@ typedef struct grevy_create_args {
   grevy_text options; /* JSON object; keys the schema does not have are an error */
   grevy_text device;  /* "cpu", "cuda" or "cuda:N" */
   uint64_t seed;      /* for everything random in the component */
-  int64_t num_input;  /* models: number of input channels, >= 1; other kinds: 0 */
+  int64_t num_input;  /* models and solvers: number of input channels, >= 1; criterions: 0 */
 } grevy_create_args;
 
 struct grevy_host {
@@ -306,7 +306,13 @@ typedef struct grevy_training {
                             const grevy_error_sink* errors);
 } grevy_training;
 
-/* Owned by the host, alive as long as the solver. */
+/* For errors. FROZEN. */
+typedef struct grevy_component_name {
+  grevy_text component;
+  grevy_text plugin;
+} grevy_component_name;
+
+/* Owned by the host, alive as long as the solver; the arrays are lent for the call. */
 typedef struct grevy_solver_parts {
   uint32_t struct_size;
   uint32_t reserved;
@@ -314,6 +320,8 @@ typedef struct grevy_solver_parts {
   uint64_t model_count;
   const grevy_instance* criterions;
   uint64_t criterion_count;
+  const grevy_component_name* model_names;     /* one per model, or NULL */
+  const grevy_component_name* criterion_names; /* one per criterion, or NULL */
 } grevy_solver_parts;
 
 typedef struct grevy_solver_table {

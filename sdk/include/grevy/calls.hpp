@@ -403,14 +403,21 @@ inline void TrainingRef::end_validation(std::int64_t step, double loss) const {
 inline void SolverRef::attach(const std::vector<ModelRef>& models,
                               const std::vector<CriterionRef>& criterions) const {
   std::vector<grevy_instance> m, k;
-  for (const ModelRef& model : models) m.push_back(model.instance());
-  for (const CriterionRef& criterion : criterions) k.push_back(criterion.instance());
+  std::vector<grevy_component_name> model_names, criterion_names;
+  const auto add = [](const auto& ref, auto& instances, auto& names) {
+    instances.push_back(ref.instance());
+    names.push_back({detail::text_of(ref.component()), detail::text_of(ref.plugin())});
+  };
+  for (const ModelRef& model : models) add(model, m, model_names);
+  for (const CriterionRef& criterion : criterions) add(criterion, k, criterion_names);
   grevy_solver_parts parts{};
   parts.struct_size = sizeof(parts);
   parts.models = m.data();
   parts.model_count = m.size();
   parts.criterions = k.data();
   parts.criterion_count = k.size();
+  parts.model_names = model_names.data();
+  parts.criterion_names = criterion_names.data();
   call("attach", [&](auto* errors) { return table_->attach(self_, &parts, errors); });
 }
 

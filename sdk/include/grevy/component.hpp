@@ -25,7 +25,7 @@ class Context {
   std::string name;        // the name asked for; an alias perhaps
   at::Device device;       // where parameters live and windows arrive
   std::uint64_t seed;      // for everything random in the component
-  std::int64_t num_input;  // models: channels, >= 1; other kinds: 0
+  std::int64_t num_input;  // models and solvers: channels, >= 1; criterions: 0
 
   // A CPU generator of the component's own, seeded with `seed`: draw on the CPU and move, so that
   // numbers are the same on every device.

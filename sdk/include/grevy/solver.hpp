@@ -25,12 +25,17 @@ class Solver : public Component {
   // From the windows of a step (one batch per session) to predictions for the criterion.
   virtual std::vector<Prediction> infer(const std::vector<Batch>& batches) = 0;
 
-  // One optimiser step. Statistics: the criterion's parts, "total", and its statistics, read after
+  // The loss of a step and its parts, one per part_names(). Gradients may be off (validation).
+  virtual Evaluation evaluate(const std::vector<Batch>& batches) {
+    return criterion().evaluate(infer(batches), criterion_info().parts.size());
+  }
+  virtual std::vector<std::string> part_names() const { return criterion_info().parts; }
+
+  // One optimiser step. Statistics: the parts, "total", and the criterion's statistics, read after
   // the parameters have changed. Errors: non_finite when the loss is, before anything changes.
   virtual Statistics step(const std::vector<Batch>& batches, const OptimizerRef& optimizer) {
     optimizer.zero_grad();
-    const Evaluation evaluation =
-        criterion().evaluate(infer(batches), criterion_info().parts.size());
+    const Evaluation evaluation = evaluate(batches);
     Statistics statistics = read(evaluation);
     evaluation.loss.backward();
     optimizer.step();
@@ -57,9 +62,7 @@ class Solver : public Component {
     const Evaluating evaluating(*this);
     double sum = 0;
     for (std::int64_t i = 0; i < loader.num_batches(); ++i)
-      sum += criterion()
-                 .evaluate(infer(loader.next()), criterion_info().parts.size())
-                 .loss.item<double>();
+      sum += evaluate(loader.next()).loss.item<double>();
     return sum / static_cast<double>(loader.num_batches());
   }
 
@@ -111,9 +114,10 @@ class Solver : public Component {
 
   // The parts of the loss and "total" as numbers. Errors: non_finite naming the loss.
   Statistics read(const Evaluation& evaluation) const {
+    const std::vector<std::string> names = part_names();
     Statistics statistics;
     for (std::size_t i = 0; i < evaluation.parts.size(); ++i)
-      statistics.push_back({criterion_info_.parts[i], evaluation.parts[i].item<double>()});
+      statistics.push_back({names.at(i), evaluation.parts[i].item<double>()});
     const double total = evaluation.loss.item<double>();
     if (!std::isfinite(total))
       throw Error(ErrorCode::non_finite, criterion().component() + " returned the loss " +

@@ -71,7 +71,7 @@ struct HostOptions {
 struct CreateOptions {
   at::Device device = at::kCPU;
   std::uint64_t seed = 0;
-  std::int64_t num_input = 0;  // models: number of channels
+  std::int64_t num_input = 0;  // models and solvers: number of channels
 };
 
 // A Host has no global state: several may live in one process, each with its own folders. Reading

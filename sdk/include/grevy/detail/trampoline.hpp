@@ -160,6 +160,16 @@ struct CriterionSlots : CommonSlots<Registration> {
                                                   visit_statistics};
 };
 
+template <class Ref>
+std::vector<Ref> refer(const grevy_instance* instances, std::uint64_t count,
+                       const grevy_component_name* names, std::string_view unnamed) {
+  std::vector<Ref> refs;
+  for (std::uint64_t i = 0; i < count; ++i)
+    refs.emplace_back(instances[i], names == nullptr ? unnamed : view(names[i].component),
+                      names == nullptr ? std::string_view() : view(names[i].plugin));
+  return refs;
+}
+
 template <class Registration>
 struct SolverSlots : CommonSlots<Registration> {
   using Common = CommonSlots<Registration>;
@@ -167,12 +177,12 @@ struct SolverSlots : CommonSlots<Registration> {
   static std::int32_t attach(void* self, const grevy_solver_parts* parts,
                              const grevy_error_sink* errors) {
     return Common::guard(self, "attach", errors, [&] {
-      std::vector<ModelRef> models;
-      std::vector<CriterionRef> criterions;
-      for (std::uint64_t i = 0; i < parts->model_count; ++i)
-        models.emplace_back(parts->models[i], "the model", "");
-      for (std::uint64_t i = 0; i < parts->criterion_count; ++i)
-        criterions.emplace_back(parts->criterions[i], "the criterion", "");
+      const auto* model_names = GREVY_COVERS(parts, model_names) ? parts->model_names : nullptr;
+      const auto* criterion_names =
+          GREVY_COVERS(parts, criterion_names) ? parts->criterion_names : nullptr;
+      auto models = refer<ModelRef>(parts->models, parts->model_count, model_names, "the model");
+      auto criterions = refer<CriterionRef>(parts->criterions, parts->criterion_count,
+                                            criterion_names, "the criterion");
       Common::object(self).attach(std::move(models), std::move(criterions));
     });
   }

@@ -14,6 +14,8 @@ constexpr Row rows[] = {
     {"criterion", nullptr, nullptr, run_criterion},
     {"model", nullptr, nullptr, run_model},
     {"trajectory", "solver", "single-session", run_single_session},
+    {"trajectory", "solver", "single-session-hybrid", run_single_session},
+    {"trajectory", "solver", "regularized-solver", run_single_session},
     {"transform", nullptr, nullptr, run_transform},
     {"window", nullptr, nullptr, run_window},
     {"sampling", "time_delta", nullptr, run_time_delta},

@@ -72,6 +72,15 @@ void compare_parameters(const Case& c, const std::vector<Slot>& slots, Compariso
       result.values(slot.end, slot.parameter, c.tensor(slot.end), end_tolerance(c));
 }
 
+// Params of a case that are options of its solver.
+Json solver_options(const Case& c) {
+  Json options = Json::object();
+  for (const char* name :
+       {"num_behavior_features", "renormalize_features", "output_mode", "lambda_JR"})
+    if (c.params().contains(name)) options[name] = c.params().at(name);
+  return options;
+}
+
 }  // namespace
 
 Session::Session(const Case& c, const Bench& bench, const std::string& criterion_name,
@@ -81,7 +90,7 @@ Session::Session(const Case& c, const Bench& bench, const std::string& criterion
     options["min_temperature"] = c.params().at("min_temperature");
   model = bench.model(c.param<std::string>("model"), width_options(c, state), num_input);
   criterion = bench.criterion(criterion_name, options);
-  solver = bench.solver(c.param<std::string>("solver", "single-session"));
+  solver = bench.solver(c.param<std::string>("solver", "single-session"), solver_options(c));
   solver->attach({*model}, {*criterion});
   load_state(model->tensors(), state, c.param("shared", Json(Json::object())));
 }
@@ -109,7 +118,9 @@ Batch stored_batch(const Case& c, std::int64_t step) {
   const std::string prefix = "batch/" + std::to_string(step) + "/";
   Batch batch;
   batch.reference = c.tensor(prefix + "ref");
-  batch.positives = {c.tensor(prefix + "pos")};
+  const at::Tensor positive = c.tensor(prefix + "pos");
+  // Sets of positives come one after the other, as many rows each as there are references.
+  batch.positives = positive.split(batch.reference.size(0));
   batch.negative = c.tensor(prefix + "neg");
   return batch;
 }

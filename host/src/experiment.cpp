@@ -114,6 +114,11 @@ std::string escape(std::string name) {
 Experiment::Experiment(const Host& host, json document, fs::path file)
     : document_(std::move(document)), file_(std::move(file)) {
   const json schema = base_schema();
+  // Options without a name are those of the component that is taken by default.
+  for (const char* kind : {"criterion", "solver"})
+    if (document_.is_object() && document_.contains(kind) && document_[kind].is_object() &&
+        !document_[kind].contains("name"))
+      document_[kind]["name"] = schema.at("properties").at(kind).at("default").at("name");
   validate(document_, schema, file_.string());
   apply_defaults(document_, schema);
   for (Kind kind : {Kind::model, Kind::criterion, Kind::solver})
@@ -142,15 +147,12 @@ Recording load_recording(const Experiment& experiment) {
                 experiment.where("/data") + "the key \"neural\" is missing");
   Recording recording = experiment.at_place("/data/neural", [&] {
     const ArraySpec spec = array_spec(experiment.at("/data/neural"));
-    Recording loaded(load_float_tensor(spec.file, spec.key), spec.file.string());
-    loaded.check_finite();
-    return loaded;
+    return Recording(load_float_tensor(spec.file, spec.key), spec.file.string());
   });
   for (const auto& [name, spec] : experiment.at("/data/labels").items())
     experiment.at_place("/data/labels/" + escape(name),
                         [&, &label_name = name, &label_spec = spec] {
                           add_label(recording, label_name, array_spec(label_spec));
-                          recording.check_finite();
                         });
   return recording;
 }

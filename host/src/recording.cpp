@@ -28,7 +28,7 @@ at::Tensor to_float_rows(const at::Tensor& values) {
 }
 
 // The first NaN or infinity, searched in stretches that fit a cache.
-void check_finite(const at::Tensor& rows, const std::string& what) {
+void check_finite(const at::Tensor& rows, const std::string& what, std::int64_t first_row = 0) {
   const float* values = rows.data_ptr<float>();
   const std::int64_t width = rows.size(1), count = rows.numel();
   constexpr std::int64_t stretch = 1 << 14;
@@ -40,7 +40,7 @@ void check_finite(const at::Tensor& rows, const std::string& what) {
     for (std::int64_t i = begin; i < end; ++i)
       if (!std::isfinite(values[i]))
         throw Error(ErrorCode::non_finite, what + ": found " + std::to_string(values[i]) +
-                                               " at row " + std::to_string(i / width) +
+                                               " at row " + std::to_string(first_row + i / width) +
                                                ", column " + std::to_string(i % width) +
                                                " (counted from 0); all values must be finite");
   }
@@ -73,7 +73,9 @@ void Recording::add_continuous(const std::string& name, const at::Tensor& values
                 what + ": found shape " + shape_text(values) +
                     "; a continuous label is (time) or (time, dimensions)");
   check_rows(values, what);
-  labels_.push_back({name, false, to_float_rows(values.dim() == 1 ? values.unsqueeze(1) : values)});
+  const at::Tensor rows = to_float_rows(values.dim() == 1 ? values.unsqueeze(1) : values);
+  host::check_finite(rows, what);
+  labels_.push_back({name, false, rows});
 }
 
 void Recording::add_discrete(const std::string& name, const at::Tensor& values,
@@ -107,15 +109,12 @@ Recording Recording::slice(std::int64_t begin, std::int64_t end) const {
                                              std::to_string(num_samples()));
   Recording part = *this;
   part.neural_ = neural_.slice(0, begin, end);
+  part.first_row_ += begin;
   for (Label& label : part.labels_) label.values = label.values.slice(0, begin, end);
   return part;
 }
 
-void Recording::check_finite() const {
-  host::check_finite(neural_, source_);
-  for (const Label& label : labels_)
-    if (!label.discrete) host::check_finite(label.values, "label \"" + label.name + "\"");
-}
+void Recording::check_finite() const { host::check_finite(neural_, source_, first_row_); }
 
 at::Tensor load_float_tensor(const std::filesystem::path& file, const std::string& key) {
   const Array array = Array::open(file, key);

@@ -106,6 +106,10 @@ struct Trainer::Impl {
       experiment.at_place(place, [&] { WindowGather(part.neural(), info.offset, at::kCPU); });
     };
     check_length("/data/neural", train);
+    experiment.at_place("/data/neural", [&] {
+      train.check_finite();
+      if (held_out) held_out->check_finite();
+    });
     if (experiment.batch_size() > train.num_samples())
       throw Error(ErrorCode::invalid_value,
                   experiment.where("/training/batch_size") + "found " +

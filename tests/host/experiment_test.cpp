@@ -74,6 +74,15 @@ TEST_CASE("a document in memory is checked and completed") {
   CHECK_NOTHROW(validate(experiment.document(), experiment_schema(host_of_tests()), "experiment"));
 }
 
+TEST_CASE("criterion options without a name are those of the default criterion") {
+  json document = minimal();
+  document["criterion"] = {{"temperature", 0.25}};
+  document["solver"] = json::object();
+  const Experiment experiment = make(document);
+  CHECK(experiment.at("/criterion") == json{{"name", "InfoNCE"}, {"temperature", 0.25}});
+  CHECK(experiment.at("/solver/name") == "single-session");
+}
+
 TEST_CASE("given values stay, defaults fill the rest of their object") {
   json document = minimal();
   document["model"]["num_units"] = 4;
@@ -153,7 +162,7 @@ TEST_CASE("every error is one line with the pointer of the place") {
       {"/model/num_units", 2.5, ErrorCode::invalid_type, "experiment: /model/num_units: found 2.5"},
       {"/model/temperature", 1, ErrorCode::invalid_value,
        "experiment: /model/temperature: unknown"},
-      {"/criterion", json::object(), ErrorCode::invalid_value, "experiment: /criterion: the key"},
+      {"/model", json::object(), ErrorCode::invalid_value, "experiment: /model: the key"},
       {"/criterion",
        {{"name", "InfoNCE"}, {"temperature", 0}},
        ErrorCode::invalid_value,

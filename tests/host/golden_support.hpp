@@ -48,6 +48,7 @@ inline void fill(const NamedTensors& tensors) {
   const at::NoGradGuard no_grad;
   std::int64_t k = 1;
   for (const NamedTensor& t : tensors) {
+    if (!t.trained) continue;
     const std::int64_t count = t.tensor.numel();
     const at::Tensor values = 0.3 * at::sin(at::arange(k, k + count, at::kDouble));
     at::Tensor(t.tensor).copy_(values.reshape(t.tensor.sizes()));

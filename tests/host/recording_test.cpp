@@ -166,12 +166,19 @@ TEST_CASE("the first value that is not finite is found wherever it is") {
     }
   Recording recording(numbers(4, 3));
   const at::Tensor label = at::zeros({4, 2});
-  recording.add_continuous("position", label);
-  CHECK_NOTHROW(recording.check_finite());
+  CHECK_NOTHROW(recording.add_continuous("position", label));
   label[3][0] = NAN;
-  check_refused({{[&] { recording.check_finite(); },
+  check_refused({{[&] { recording.add_continuous("speed", label); },
                   ErrorCode::non_finite,
-                  {"label \"position\": found nan at row 3, column 0"}}});
+                  {"label \"speed\": found nan at row 3, column 0"}}});
+  CHECK(recording.labels().size() == 1);
+}
+
+TEST_CASE("a slice counts its rows from the start of the whole") {
+  at::Tensor values = numbers(9, 2);
+  values[7][1] = NAN;
+  const Recording part = Recording(values, "x.npy").slice(2, 9).slice(1, 7);
+  check_refused({{[&] { part.check_finite(); }, ErrorCode::non_finite, {"row 7, column 1"}}});
 }
 
 TEST_CASE("arrays in files become tensors") {

@@ -16,7 +16,20 @@
 
 namespace grevy::host {
 
-enum class ElementType { boolean, int8, int16, int32, int64, uint8, uint16, uint32, uint64, float16, float32, float64 };
+enum class ElementType {
+  boolean,
+  int8,
+  int16,
+  int32,
+  int64,
+  uint8,
+  uint16,
+  uint32,
+  uint64,
+  float16,
+  float32,
+  float64
+};
 
 // "float32", "int64", ... as NumPy calls them.
 const char* to_string(ElementType type);
@@ -82,8 +95,10 @@ class NpyWriter {
 };
 
 // Writes a whole array at once, as NpyWriter does. `values` is row-major.
-void write_npy(const std::filesystem::path& file, const std::vector<std::int64_t>& shape, const float* values);
-void write_npy(const std::filesystem::path& file, const std::vector<std::int64_t>& shape, const std::int64_t* values);
+void write_npy(const std::filesystem::path& file, const std::vector<std::int64_t>& shape,
+               const float* values);
+void write_npy(const std::filesystem::path& file, const std::vector<std::int64_t>& shape,
+               const std::int64_t* values);
 
 }  // namespace grevy::host
 

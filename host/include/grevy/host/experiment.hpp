@@ -1,4 +1,5 @@
-// grevy/host/experiment.hpp: one JSON file that says everything about a run. Reference: docs/run.md.
+// grevy/host/experiment.hpp: one JSON file that says everything about a run. Reference:
+// docs/run.md.
 #ifndef GREVY_HOST_EXPERIMENT_HPP
 #define GREVY_HOST_EXPERIMENT_HPP
 
@@ -31,7 +32,9 @@ class Experiment {
 
   const nlohmann::json& document() const { return document_; }
   const std::filesystem::path& file() const { return file_; }
-  const nlohmann::json& at(const char* pointer) const { return document_.at(nlohmann::json::json_pointer(pointer)); }
+  const nlohmann::json& at(const char* pointer) const {
+    return document_.at(nlohmann::json::json_pointer(pointer));
+  }
 
   std::uint64_t seed() const { return at("/seed").get<std::uint64_t>(); }
   std::string device() const { return at("/device").get<std::string>(); }
@@ -59,8 +62,8 @@ class Experiment {
 // editors complete from and `grevy schema` prints.
 nlohmann::json experiment_schema(const Host& host);
 
-// Loads the recording that /data names, checks it (lengths, finiteness) and returns it whole.
-// Errors: as above, naming the pointer of the entry.
+// Loads the recording that /data names and returns it whole. Errors: as above, naming the pointer
+// of the entry; those of Recording. Whether the samples are finite is for the Trainer to check.
 Recording load_recording(const Experiment& experiment);
 
 // How many samples, from the start, are for training: /data/train_fraction of them, at least 1.

@@ -15,7 +15,11 @@
 
 namespace grevy::host {
 
-enum class Kind { model = GREVY_KIND_MODEL, criterion = GREVY_KIND_CRITERION, solver = GREVY_KIND_SOLVER };
+enum class Kind {
+  model = GREVY_KIND_MODEL,
+  criterion = GREVY_KIND_CRITERION,
+  solver = GREVY_KIND_SOLVER
+};
 
 // "model", "criterion", "solver".
 const char* to_string(Kind kind);
@@ -63,7 +67,8 @@ struct HostOptions {
   // ($XDG_DATA_HOME/grevy/plugins, else ~/.local/share/grevy/plugins) and the folder of the
   // installation. Folders of these that do not exist are left out.
   bool search_default_folders = true;
-  // Called for every line that the host or a plugin logs, from whichever thread logs. Default: none.
+  // Called for every line that the host or a plugin logs, from whichever thread logs. Default:
+  // none.
   std::function<void(LogLevel, std::string_view component, std::string_view message)> log;
 };
 
@@ -99,10 +104,12 @@ class Host {
   // Makes a component. `options` is a JSON object without "name"; it wins over what the name says.
   // Errors: those of find();
   // incompatible (the library does not load, or is not what its manifest says); PluginError.
-  Owned<ModelRef> create_model(std::string_view name, std::string_view options, const CreateOptions& create);
+  Owned<ModelRef> create_model(std::string_view name, std::string_view options,
+                               const CreateOptions& create);
   Owned<CriterionRef> create_criterion(std::string_view name, std::string_view options,
                                        const CreateOptions& create);
-  Owned<SolverRef> create_solver(std::string_view name, std::string_view options, const CreateOptions& create);
+  Owned<SolverRef> create_solver(std::string_view name, std::string_view options,
+                                 const CreateOptions& create);
 
   void log(LogLevel level, std::string_view component, std::string_view message) const;
 

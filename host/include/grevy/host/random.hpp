@@ -19,10 +19,10 @@ class Random {
 
   Random(std::uint64_t seed, std::string_view purpose);
 
-  std::uint64_t next();                   // 64 random bits
+  std::uint64_t next();                    // 64 random bits
   std::int64_t below(std::int64_t bound);  // uniform on [0, bound), unbiased; bound >= 1
-  double uniform();                       // uniform on [0, 1), 53 bits
-  double normal();                        // standard normal; two uniforms a draw, no cached half
+  double uniform();                        // uniform on [0, 1), 53 bits
+  double normal();                         // standard normal; two uniforms a draw, no cached half
 
   const State& state() const { return state_; }
   void restore(const State& state) { state_ = state; }

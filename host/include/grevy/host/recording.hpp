@@ -26,9 +26,11 @@ class Recording {
   explicit Recording(const at::Tensor& neural, std::string source = "the recording");
 
   // values: (T, w) or (T), numbers; one row per sample. Errors: invalid_value (length differs: says
-  // both), invalid_type (discrete from floats).
-  void add_continuous(const std::string& name, const at::Tensor& values, const std::string& source = {});
-  void add_discrete(const std::string& name, const at::Tensor& values, const std::string& source = {});
+  // both), invalid_type (discrete from floats), non_finite (names row and column).
+  void add_continuous(const std::string& name, const at::Tensor& values,
+                      const std::string& source = {});
+  void add_discrete(const std::string& name, const at::Tensor& values,
+                    const std::string& source = {});
 
   const at::Tensor& neural() const { return neural_; }  // float32 (T, C)
   std::int64_t num_samples() const { return neural_.size(0); }
@@ -40,12 +42,14 @@ class Recording {
   // Samples [begin, end) with their labels; shares memory. Errors: out_of_range.
   Recording slice(std::int64_t begin, std::int64_t end) const;
 
-  // Errors: non_finite, naming array, row and column of the first NaN or infinity.
+  // Reads all samples. Errors: non_finite, naming the source, and row and column of the first NaN
+  // or infinity; rows of a slice count from the start of the whole.
   void check_finite() const;
 
  private:
   void check_rows(const at::Tensor& values, const std::string& what) const;
   at::Tensor neural_;
+  std::int64_t first_row_ = 0;  // of the recording that this is a slice of
   std::string source_;
   std::vector<Label> labels_;
 };

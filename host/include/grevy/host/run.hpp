@@ -27,7 +27,8 @@ struct RunOptions {
   std::function<bool()> should_stop;
 };
 
-// {"finished", "step", "seed", "versions", "plugins", "recording", "model", "time", "peak_memory_mb",
+// {"finished", "step", "seed", "versions", "plugins", "recording", "model", "time",
+// "peak_memory_mb",
 //  "infonce", "decoding"}; docs/run.md describes every key.
 struct Summary {
   nlohmann::json document;
@@ -42,8 +43,8 @@ struct Summary {
 // grow); not_found for a resume without a checkpoint; io.
 Summary run(Host& host, const Experiment& experiment, const RunOptions& options);
 
-// InfoNCE on the held-out part, and k-nearest-neighbour decoding of every label: from the embedding,
-// and for comparison from the raw windows and of labels rolled by half the recording.
+// InfoNCE on the held-out part, and k-nearest-neighbour decoding of every label: from the
+// embedding, and for comparison from the raw windows and of labels rolled by half the recording.
 // The part before `num_train` is the decoder's reference, the rest is held out.
 nlohmann::json evaluate(const Trainer& trainer, const Recording& recording, std::int64_t num_train);
 

@@ -16,12 +16,13 @@
 
 namespace grevy::host {
 
-// Exact nearest neighbour (squared Euclidean distance, computed in double from float32 values) among
-// the rows of a label array, or among a subset of them. Immutable after construction; safe to ask
-// from several threads.
+// Exact nearest neighbour (squared Euclidean distance, computed in double from float32 values)
+// among the rows of a label array, or among a subset of them. Immutable after construction; safe to
+// ask from several threads.
 class NearestLabel {
  public:
-  // labels: row-major (count, width) float32, finite, width >= 1, count >= 1. The values are copied.
+  // labels: row-major (count, width) float32, finite, width >= 1, count >= 1. The values are
+  // copied.
   NearestLabel(const float* labels, std::int64_t count, std::int64_t width);
   // Only the given rows (not empty, any order) answer.
   NearestLabel(const float* labels, std::int64_t width, const std::vector<std::int64_t>& rows);
@@ -47,7 +48,9 @@ class ClassTable {
   std::int64_t num_samples() const { return static_cast<std::int64_t>(order_.size()); }
   std::int64_t num_classes() const { return static_cast<std::int64_t>(values_.size()); }
   const std::vector<std::int64_t>& values() const { return values_; }  // class -> label value
-  std::int64_t class_of(std::int64_t sample) const { return class_of_[static_cast<std::size_t>(sample)]; }
+  std::int64_t class_of(std::int64_t sample) const {
+    return class_of_[static_cast<std::size_t>(sample)];
+  }
   std::int64_t count(std::int64_t cls) const;
   // The samples of one class, ascending.
   std::vector<std::int64_t> samples(std::int64_t cls) const;
@@ -74,9 +77,9 @@ struct SamplingOptions {
   enum class Prior { empirical, uniform };
 
   Conditional conditional = Conditional::time_delta;
-  Prior prior = Prior::empirical;    // uniform: over the classes of the discrete label; needs one
-  std::int64_t time_offset = 10;     // samples, >= 1, < number of samples
-  double delta = 0.1;                // standard deviation of delta_normal, in label units, > 0
+  Prior prior = Prior::empirical;  // uniform: over the classes of the discrete label; needs one
+  std::int64_t time_offset = 10;   // samples, >= 1, < number of samples
+  double delta = 0.1;              // standard deviation of delta_normal, in label units, > 0
 };
 
 // Labels of the samples to draw from; row i belongs to sample i. Pointers must outlive the
@@ -97,6 +100,7 @@ class Distribution {
                            std::int64_t* positives) const = 0;
 };
 
+// clang-format off
 // | conditional  | discrete label | prior                          | positive of reference r        |
 // |--------------|----------------|--------------------------------|--------------------------------|
 // | time         | none           | uniform on [0, N - time_offset) | r + time_offset               |
@@ -104,13 +108,15 @@ class Distribution {
 // | delta_normal | none           | uniform on [0, N)              | nearest to x[r] + delta * N(0,I)|
 // | discrete     | needed         | empirical or uniform (classes) | uniform in the class of r      |
 // | time_delta, delta_normal | given ("mixed") | empirical or uniform | as above, inside the class of r |
+// clang-format on
 //
 // d[k] = x[k] - x[k - time_offset], zero for k < time_offset; k is uniform on [0, N), over all
 // samples whatever their class.
 // Errors: invalid_value (time_offset < 1 or >= N, delta <= 0, a label that the conditional needs is
 // missing, a discrete label with `time`, prior uniform without a discrete label); the message says
 // which option, what was found and what is allowed.
-std::unique_ptr<Distribution> make_distribution(const SamplingOptions& options, const SamplingLabels& labels);
+std::unique_ptr<Distribution> make_distribution(const SamplingOptions& options,
+                                                const SamplingLabels& labels);
 
 }  // namespace grevy::host
 

@@ -18,15 +18,16 @@ namespace grevy::host {
 struct StepReport {
   std::int64_t step = 0;  // counted from 0
   std::int64_t num_steps = 0;
-  const Statistics& statistics;            // "pos", "neg", "total", "temperature", ...
+  const Statistics& statistics;           // "pos", "neg", "total", "temperature", ...
   std::optional<double> validation_loss;  // set when this step ended with a validation
 };
 
 // What an application may do while training goes on; all optional, called on the training thread.
 struct FitCallbacks {
   std::function<void(const StepReport&)> on_step;
-  std::function<bool()> should_stop;                      // asked after every step
-  std::function<void(std::int64_t step)> on_checkpoint;  // every save_frequency steps, and at the end
+  std::function<bool()> should_stop;  // asked after every step
+  std::function<void(std::int64_t step)>
+      on_checkpoint;  // every save_frequency steps, and at the end
 };
 
 // Rows go out in order; each call gets (rows, D) float32, contiguous, on the CPU.
@@ -45,14 +46,16 @@ struct TransformOptions {
 class Trainer {
  public:
   // `train` is what is trained on, `held_out` what validation draws from (none: no validation).
-  // Errors: invalid_value for a recording shorter than the receptive field, a batch_size larger
-  // than the training part, sampling options or labels that do not fit (with their JSON pointer);
-  // PluginError from the components; whatever check_model finds.
+  // Errors: non_finite for NaN or infinity in either (names row and column); invalid_value for a
+  // recording shorter than the receptive field, a batch_size larger than the training part,
+  // sampling options or labels that do not fit (with their JSON pointer); PluginError from the
+  // components; whatever check_model finds.
   Trainer(Host& host, const Experiment& experiment, const Recording& train,
           const std::optional<Recording>& held_out = std::nullopt);
   // A stored state, ready to embed new samples but not to be trained. `device` replaces the
   // experiment's when not empty. Errors: those of load(); not_found for a plugin that is missing.
-  static Trainer from_checkpoint(Host& host, const std::filesystem::path& file, const std::string& device = {});
+  static Trainer from_checkpoint(Host& host, const std::filesystem::path& file,
+                                 const std::string& device = {});
   ~Trainer();
   Trainer(Trainer&&) noexcept;
 
@@ -65,17 +68,18 @@ class Trainer {
   std::int64_t num_parameters() const;  // of model, criterion and solver
   std::int64_t step() const;            // steps done so far
 
-  // Runs the steps that are left of the experiment's. Returns whether all are done (false: stopped).
-  // Errors: invalid_state for a Trainer without a recording.
-  // Errors: non_finite (names the statistic and the step; the state is that of the step before),
-  // PluginError, whatever the callbacks throw.
+  // Runs the steps that are left of the experiment's. Returns whether all are done (false:
+  // stopped). Errors: invalid_state for a Trainer without a recording. Errors: non_finite (names
+  // the statistic and the step; the state is that of the step before), PluginError, whatever the
+  // callbacks throw.
   bool fit(const FitCallbacks& callbacks = {});
 
   // samples (T, C), floating, on any device -> (T, D) float32 on the CPU, (T - L + 1, D) unpadded.
   // Errors: invalid_value (channels, too few samples).
   at::Tensor transform(const at::Tensor& samples, const TransformOptions& options = {}) const;
   // The same in constant memory beyond one chunk; returns the number of rows.
-  std::int64_t transform(const at::Tensor& samples, const RowSink& sink, const TransformOptions& options) const;
+  std::int64_t transform(const at::Tensor& samples, const RowSink& sink,
+                         const TransformOptions& options) const;
   std::int64_t num_rows(const at::Tensor& samples, const TransformOptions& options) const;
 
   // Mean loss on another recording with the experiment's sampling; repeatable, leaves the state

@@ -121,9 +121,13 @@ Experiment::Experiment(const Host& host, json document, fs::path file)
       document_[kind]["name"] = schema.at("properties").at(kind).at("default").at("name");
   validate(document_, schema, file_.string());
   apply_defaults(document_, schema);
-  for (Kind kind : {Kind::model, Kind::criterion, Kind::solver})
-    check_component(host, kind, document_[to_string(kind)], file_.string(),
-                    "/" + std::string(to_string(kind)));
+  const std::pair<const char*, Kind> components[] = {{"model", Kind::model},
+                                                     {"reference_model", Kind::model},
+                                                     {"criterion", Kind::criterion},
+                                                     {"solver", Kind::solver}};
+  for (const auto& [key, kind] : components)
+    if (!document_[key].is_null())
+      check_component(host, kind, document_[key], file_.string(), "/" + std::string(key));
   json& data = document_["data"];
   if (data.contains("neural")) make_absolute(data["neural"], file_.parent_path());
   for (json& label : data["labels"]) make_absolute(label, file_.parent_path());

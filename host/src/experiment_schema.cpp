@@ -51,6 +51,8 @@ constexpr const char* base = R"json({
       }
     },
     "model": {"$component": "model", "description": "The encoder."},
+    "reference_model": {"$component": "model", "default": null,
+      "description": "Encoder of the references, for solvers with two (single-session-aux); null: one like /model."},
     "criterion": {"$component": "criterion", "default": {"name": "InfoNCE"}, "description": "The loss."},
     "solver": {"$component": "solver", "default": {"name": "single-session"}, "description": "The training loop."},
     "optimizer": {
@@ -140,6 +142,12 @@ json known_components(const Host& host, const std::string& kind) {
   return branches.empty() ? any_component() : json{{"anyOf", branches}};
 }
 
+json optional(json rule) {
+  json schema = {{"anyOf", {rule, {{"type", "null"}}}}, {"default", nullptr}};
+  if (rule.contains("description")) schema["description"] = rule["description"];
+  return schema;
+}
+
 // Replaces the marks of the text above.
 void expand(json& node, const Host* host) {
   if (!node.is_structured()) return;
@@ -152,7 +160,8 @@ void expand(json& node, const Host* host) {
         host == nullptr ? any_component() : known_components(*host, node.at("$component"));
     for (const char* key : {"description", "default"})
       if (node.contains(key)) expanded[key] = node[key];
-    node = expanded;
+    // A component that may be absent.
+    node = node.contains("default") && node["default"].is_null() ? optional(expanded) : expanded;
   } else {
     for (auto& child : node) expand(child, host);
   }

@@ -93,7 +93,7 @@ void fill_slots(grevy_criterion_table& t) {
   fill(t.describe), fill(t.evaluate), fill(t.visit_tensors), fill(t.visit_statistics);
 }
 void fill_slots(grevy_solver_table& t) {
-  fill(t.attach), fill(t.fit), fill(t.step), fill(t.validate), fill(t.transform);
+  fill(t.describe), fill(t.attach), fill(t.fit), fill(t.step), fill(t.validate), fill(t.transform);
   fill(t.visit_tensors), fill(t.save_state), fill(t.load_state);
 }
 

@@ -3,6 +3,7 @@
 #include "file_hash.hpp"
 #include "loader.hpp"
 #include "sampling_spec.hpp"
+#include "transform.hpp"
 
 #include <grevy/host/trainer.hpp>
 #include <grevy/host/version.hpp>
@@ -67,12 +68,16 @@ struct Trainer::Impl {
       create.num_input = input;
       return create;
     };
-    experiment.at_place("/model", [&] {
-      const json& spec = experiment.at("/model");
-      model = host.create_model(name_of(spec), options_of(spec), seeded("model", num_input));
-      check_model(*model, create);
-      info = model->info();
-    });
+    const auto make_model = [&](const char* pointer) {
+      return experiment.at_place(pointer, [&] {
+        const json& spec = experiment.at(pointer);
+        auto made = host.create_model(name_of(spec), options_of(spec), seeded("model", num_input));
+        check_model(*made, create);
+        return made;
+      });
+    };
+    model = make_model("/model");
+    info = model->info();
     experiment.at_place("/criterion", [&] {
       const json& spec = experiment.at("/criterion");
       criterion = host.create_criterion(name_of(spec), options_of(spec), seeded("criterion", 0));
@@ -80,9 +85,21 @@ struct Trainer::Impl {
     experiment.at_place("/solver", [&] {
       const json& spec = experiment.at("/solver");
       solver = host.create_solver(name_of(spec), options_of(spec), seeded("solver", num_input));
-      solver->attach({*model}, {*criterion});
     });
+    std::vector<ModelRef> models = {*model};
+    if (solver->info().num_models == 2) {
+      // One like the model starts from the same seed, and so from the same weights.
+      reference_model =
+          make_model(experiment.at("/reference_model").is_null() ? "/model" : "/reference_model");
+      models.push_back(*reference_model);
+      check_reference_model();
+    } else if (!experiment.at("/reference_model").is_null()) {
+      throw Error(ErrorCode::invalid_value, experiment.where("/reference_model") + "the solver " +
+                                                solver->component() + " has no use for it");
+    }
+    experiment.at_place("/solver", [&] { solver->attach(models, {*criterion}); });
     append(tensors, "model", model->tensors());
+    if (reference_model) append(tensors, "reference_model", reference_model->tensors());
     append(tensors, "criterion", criterion->tensors());
     append(tensors, "solver", solver->tensors());
     optimizer = std::make_unique<Adam>(tensors, adam_options(experiment.at("/optimizer")));
@@ -90,6 +107,15 @@ struct Trainer::Impl {
       host.log(
           LogLevel::warning, criterion->component(),
           "is meant for embeddings of length 1, but " + model->component() + " does not normalise");
+  }
+
+  // Windows are cut once, for both encoders, and their embeddings are compared.
+  void check_reference_model() const {
+    const ModelInfo other = reference_model->info();
+    if (other.offset == info.offset && other.num_output == info.num_output) return;
+    throw Error(ErrorCode::invalid_value,
+                experiment.where("/reference_model") + reference_model->component() +
+                    " must have the receptive field and num_output of " + model->component());
   }
 
   std::unique_ptr<Loader> make_loader(const Recording& recording, const char* purpose,
@@ -307,7 +333,7 @@ struct Trainer::Impl {
   Experiment experiment;
   at::Device device;
   // Destroyed in reverse: the solver refers to model and criterion.
-  Owned<ModelRef> model;
+  Owned<ModelRef> model, reference_model;
   Owned<CriterionRef> criterion;
   Owned<SolverRef> solver;
   ModelInfo info;
@@ -396,57 +422,20 @@ json read_checkpoint_info(const std::filesystem::path& file) {
   return in_file(file, [&] { return read_info(read_safetensors(file)); });
 }
 
-// ---- transform -----------------------------------------------------------------------------
-
 std::int64_t Trainer::num_rows(const at::Tensor& samples, const TransformOptions& options) const {
-  const Offset offset = impl_->info.offset;
-  const std::int64_t factor = impl_->info.resample_factor;
-  const std::int64_t padding = options.pad ? offset.length() - 1 : 0;
-  return (samples.size(0) + padding - offset.length()) / factor + 1;
+  return num_embedded(impl_->info, samples.size(0), options.pad);
 }
 
 at::Tensor Trainer::transform(const at::Tensor& samples, const TransformOptions& options) const {
   std::vector<at::Tensor> parts;
-  transform(
-      samples, [&](const at::Tensor& rows) { parts.push_back(rows); }, options);
+  const auto keep = [&](const at::Tensor& rows) { parts.push_back(rows); };
+  transform(samples, keep, options);
   return at::cat(parts);
 }
 
 std::int64_t Trainer::transform(const at::Tensor& samples, const RowSink& sink,
                                 const TransformOptions& options) const {
-  const ModelInfo& info = impl_->info;
-  if (!samples.defined() || samples.dim() != 2 || samples.size(1) != info.num_input)
-    throw Error(ErrorCode::invalid_value,
-                "samples must be (time, " + std::to_string(info.num_input) + " channels); found " +
-                    (samples.defined() ? c10::str(samples.sizes()) : "nothing"));
-  const std::int64_t left = options.pad ? info.offset.left : 0,
-                     right = options.pad ? info.offset.right - 1 : 0;
-  const std::int64_t length = info.offset.length(), total = samples.size(0);
-  if (total < 1 || total + left + right < length)
-    throw Error(ErrorCode::invalid_value, "found " + std::to_string(total) +
-                                              " samples; the receptive field needs at least " +
-                                              std::to_string(options.pad ? 1 : length));
-  const std::int64_t outputs = total + left + right - length + 1;
-  // Resampling models count positions from the first sample, so they see everything at once.
-  const std::int64_t chunk =
-      info.resample_factor > 1 ? outputs : std::max<std::int64_t>(options.chunk, 1);
-  std::int64_t rows = 0;
-  for (std::int64_t begin = 0; begin < outputs; begin += chunk) {
-    const std::int64_t end = std::min(begin + chunk, outputs);
-    // Output row r looks at padded samples r .. r + length - 1; padded sample p is sample p - left.
-    const std::int64_t first = std::max<std::int64_t>(begin - left, 0);
-    const std::int64_t last = std::min(end - 1 + length - left, total);
-    const std::int64_t before = std::max<std::int64_t>(left - begin, 0);
-    const std::int64_t after = (end - begin + length - 1) - before - (last - first);
-    at::Tensor part = samples.slice(0, first, last).to(impl_->device, at::kFloat);
-    if (before > 0) part = at::cat({part.slice(0, 0, 1).expand({before, -1}), part});
-    if (after > 0) part = at::cat({part, part.slice(0, part.size(0) - 1).expand({after, -1})});
-    const at::Tensor embedded =
-        impl_->solver->transform(0, part).to(at::kCPU, at::kFloat).contiguous();
-    sink(embedded);
-    rows += embedded.size(0);
-  }
-  return rows;
+  return transform_in_chunks(*impl_->solver, impl_->info, impl_->device, samples, sink, options);
 }
 
 }  // namespace grevy::host

@@ -14,6 +14,8 @@ constexpr const char* described[] = {"name",          "num_neurons",    "offset"
 Json options_of(const Case& c) {
   Json options = c.params();
   for (const char* key : described) options.erase(key);
+  if (c.has_tensor("state/classifier.weight"))
+    options["num_classes"] = c.tensor("state/classifier.weight").size(0);
   return options;
 }
 

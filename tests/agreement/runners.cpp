@@ -14,6 +14,7 @@ constexpr Row rows[] = {
     {"criterion", nullptr, nullptr, run_criterion},
     {"model", nullptr, nullptr, run_model},
     {"trajectory", "solver", "single-session", run_single_session},
+    {"trajectory", "solver", "single-session-aux", run_single_session},
     {"trajectory", "solver", "single-session-hybrid", run_single_session},
     {"trajectory", "solver", "regularized-solver", run_single_session},
     {"transform", nullptr, nullptr, run_transform},

@@ -17,14 +17,17 @@ std::vector<Slot> slots_of(const Session& session, const host::Adam& adam) {
   std::map<std::string, at::Tensor> state;
   for (const NamedTensor& t : adam.state()) state[t.name] = t.tensor;
   std::vector<Slot> slots;
-  const auto add = [&](const std::string& prefix, const NamedTensors& tensors) {
+  const auto add = [&](const std::string& prefix, const NamedTensors& tensors,
+                       const std::string& mark) {
     for (const NamedTensor& t : tensors)
       if (t.trained)
-        slots.push_back(
-            {prefix + t.name, t.tensor, state["exp_avg/" + t.name], state["exp_avg_sq/" + t.name]});
+        slots.push_back({prefix + t.name, t.tensor, state["exp_avg/" + mark + t.name],
+                         state["exp_avg_sq/" + mark + t.name]});
   };
-  add("end/", session.model->tensors());
-  add("criterion_end/", session.criterion->tensors());
+  add("end/", session.model->tensors(), "");
+  if (session.reference_model)
+    add("reference_end/", session.reference_model->tensors(), "reference.");
+  add("criterion_end/", session.criterion->tensors(), "");
   return slots;
 }
 
@@ -91,12 +94,23 @@ Session::Session(const Case& c, const Bench& bench, const std::string& criterion
   model = bench.model(c.param<std::string>("model"), width_options(c, state), num_input);
   criterion = bench.criterion(criterion_name, options);
   solver = bench.solver(c.param<std::string>("solver", "single-session"), solver_options(c));
-  solver->attach({*model}, {*criterion});
+  std::vector<ModelRef> models = {*model};
+  if (solver->info().num_models == 2) {
+    const NamedTensors reference = c.tensors("reference_start/");
+    reference_model =
+        bench.model(c.param<std::string>("model"), width_options(c, reference), num_input);
+    load_state(reference_model->tensors(), reference);
+    models.push_back(*reference_model);
+  }
+  solver->attach(models, {*criterion});
   load_state(model->tensors(), state, c.param("shared", Json(Json::object())));
 }
 
 NamedTensors Session::parameters() const {
   NamedTensors all = model->tensors();
+  if (reference_model)
+    for (const NamedTensor& t : reference_model->tensors())
+      all.push_back({"reference." + t.name, t.tensor, t.trained});
   for (const NamedTensor& t : criterion->tensors()) all.push_back(t);
   for (const NamedTensor& t : solver->tensors()) all.push_back(t);
   return all;

@@ -21,6 +21,7 @@ struct Session {
 
   Owned<ModelRef> model;  // destroyed last
   Owned<CriterionRef> criterion;
+  Owned<ModelRef> reference_model;  // for solvers with two
   Owned<SolverRef> solver;
 };
 

@@ -175,19 +175,26 @@ AT(grevy_solver_parts, criterion_count, 32);
 AT(grevy_solver_parts, model_names, 40);
 AT(grevy_solver_parts, criterion_names, 48);
 
-SIZE(grevy_solver_table, 88);
+SIZE(grevy_solver_info, 24);
+AT(grevy_solver_info, struct_size, 0);
+AT(grevy_solver_info, reserved, 4);
+AT(grevy_solver_info, num_models, 8);
+AT(grevy_solver_info, num_criterions, 16);
+
+SIZE(grevy_solver_table, 96);
 AT(grevy_solver_table, struct_size, 0);
 AT(grevy_solver_table, reserved, 4);
 AT(grevy_solver_table, create, 8);
 AT(grevy_solver_table, destroy, 16);
-AT(grevy_solver_table, attach, 24);
-AT(grevy_solver_table, fit, 32);
-AT(grevy_solver_table, step, 40);
-AT(grevy_solver_table, validate, 48);
-AT(grevy_solver_table, transform, 56);
-AT(grevy_solver_table, visit_tensors, 64);
-AT(grevy_solver_table, save_state, 72);
-AT(grevy_solver_table, load_state, 80);
+AT(grevy_solver_table, describe, 24);
+AT(grevy_solver_table, attach, 32);
+AT(grevy_solver_table, fit, 40);
+AT(grevy_solver_table, step, 48);
+AT(grevy_solver_table, validate, 56);
+AT(grevy_solver_table, transform, 64);
+AT(grevy_solver_table, visit_tensors, 72);
+AT(grevy_solver_table, save_state, 80);
+AT(grevy_solver_table, load_state, 88);
 
 SIZE(grevy_component, 48);
 AT(grevy_component, struct_size, 0);

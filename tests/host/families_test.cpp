@@ -267,3 +267,53 @@ TEST_CASE("the regularised solver makes the Jacobian smaller") {
   };
   CHECK(reg_after(10) < 0.5 * reg_after(0));
 }
+
+TEST_CASE("the auxiliary solver starts from a copy, trains both encoders and stores them") {
+  json d = document("offset10-model");
+  d["solver"] = {{"name", "single-session-aux"}};
+  host::Trainer trainer = make_trainer(d);
+  // Before a step, the copy embeds as the model does.
+  json by_reference = d;
+  by_reference["solver"]["use_reference_model"] = true;
+  host::Trainer other = make_trainer(by_reference);
+  const at::Tensor neural = recording().neural();
+  CHECK(at::equal(trainer.transform(neural), other.transform(neural)));
+  CHECK(trainer.num_parameters() == 2 * count_trained(trainer.model()));
+
+  REQUIRE(trainer.fit());
+  const auto file = std::filesystem::temp_directory_path() / "grevy-aux-test.safetensors";
+  trainer.save(file);
+  const auto restored = host::Trainer::from_checkpoint(builtin_host(), file);
+  CHECK(at::equal(restored.transform(neural), trainer.transform(neural)));
+  other.load(file);
+  CHECK_FALSE(at::allclose(other.transform(neural), trainer.transform(neural)));
+  std::filesystem::remove(file);
+}
+
+TEST_CASE("reference models that do not fit are refused") {
+  json d = document("offset10-model");
+  d["reference_model"] = {{"name", "offset5-model"}, {"num_output", 4}};
+  CHECK(error_of(d).find("/reference_model: the solver single-session has no use for it") !=
+        std::string::npos);
+  d["solver"] = {{"name", "single-session-aux"}};
+  CHECK(error_of(d).find("must have the receptive field and num_output of offset10-model") !=
+        std::string::npos);
+  d["reference_model"] = {{"name", "offset10-model"}, {"num_output", 4}, {"num_units", 7}};
+  CHECK(error_of(d) == "no error");
+}
+
+TEST_CASE("classifiers give features and scores") {
+  for (const char* name : {"supervised1-model", "supervised10-model"}) {
+    host::CreateOptions create;
+    create.num_input = 3;
+    const auto model =
+        builtin_host().create_model(name, R"({"num_output": 4, "num_classes": 5})", create);
+    CHECK_NOTHROW(host::check_model(*model, create));
+    const auto outputs = model->forward_all(inp({6, 3, model->info().offset.length()}), 2);
+    CHECK((outputs[0].sizes() == at::IntArrayRef{6, 4}));
+    CHECK((outputs[1].sizes() == at::IntArrayRef{6, 5}));
+    CHECK(outputs[0].min().item<float>() >= 0);
+    CHECK_THROWS_WITH(model->forward(inp({6, 3, model->info().offset.length()})),
+                      doctest::Contains("returns 2 tensor(s); asked for 1"));
+  }
+}

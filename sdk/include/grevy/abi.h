@@ -324,6 +324,13 @@ typedef struct grevy_solver_parts {
   const grevy_component_name* criterion_names; /* one per criterion, or NULL */
 } grevy_solver_parts;
 
+typedef struct grevy_solver_info {
+  uint32_t struct_size;
+  uint32_t reserved;
+  int64_t num_models; /* models that attach() needs: 1, or 2 with one for the references alone */
+  int64_t num_criterions; /* criterions that attach() needs */
+} grevy_solver_info;
+
 typedef struct grevy_solver_table {
   uint32_t struct_size;
   uint32_t reserved;
@@ -331,6 +338,8 @@ typedef struct grevy_solver_table {
   int32_t (*create)(const grevy_create_args* args, void** self, const grevy_error_sink* errors);
   /* [main] */
   void (*destroy)(void* self);
+  /* [any] The same answer for the whole life of the instance. The caller sets info->struct_size. */
+  int32_t (*describe)(void* self, grevy_solver_info* info, const grevy_error_sink* errors);
   /* [main] Once, before anything below. Errors: INVALID_VALUE (wrong number of models). */
   int32_t (*attach)(void* self, const grevy_solver_parts* parts, const grevy_error_sink* errors);
   /* [main] The training loop. */

@@ -41,6 +41,11 @@ struct CriterionInfo {
   bool expects_normalized = false;  // meant for embeddings of length 1
 };
 
+struct SolverInfo {
+  std::int64_t num_models = 1;  // 2: the second embeds the references
+  std::int64_t num_criterions = 1;
+};
+
 struct NamedTensor {
   std::string name;
   at::Tensor tensor;  // shares storage with the component's own
@@ -266,6 +271,7 @@ class SolverRef : public detail::Reference<grevy_solver_table> {
   using Reference::Reference;
   static constexpr std::uint32_t kind = GREVY_KIND_SOLVER;
 
+  SolverInfo info() const;
   void attach(const std::vector<ModelRef>& models,
               const std::vector<CriterionRef>& criterions) const;
   void fit(const grevy_training& training) const;
@@ -398,6 +404,13 @@ inline void TrainingRef::end_validation(std::int64_t step, double loss) const {
   detail::ErrorCatcher({"host", "training", "end_validation"}).run([&](auto* errors) {
     return training_->end_validation(training_->context, step, loss, errors);
   });
+}
+
+inline SolverInfo SolverRef::info() const {
+  grevy_solver_info c{};
+  c.struct_size = sizeof(c);
+  call("describe", [&](auto* errors) { return table_->describe(self_, &c, errors); });
+  return {c.num_models, c.num_criterions};
 }
 
 inline void SolverRef::attach(const std::vector<ModelRef>& models,

@@ -27,6 +27,11 @@ class Model : public Component {
   // (n, D, T - L + 1) for T > L. The host has checked C and T.
   virtual at::Tensor forward(const at::Tensor& windows) = 0;
 
+  // For a model with several outputs (info().num_tensors > 1): all of them, the embedding first.
+  virtual std::vector<at::Tensor> forward_all(const at::Tensor& windows) {
+    return {forward(windows)};
+  }
+
   // Training behaviour on or off. A model starts in training.
   virtual void set_training(bool training) { training_ = training; }
   bool is_training() const { return training_; }

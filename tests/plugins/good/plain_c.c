@@ -71,7 +71,7 @@ static const grevy_criterion_table silent = {
 /* ---- A solver without any operation ---- */
 
 static const grevy_solver_table solver = {
-    sizeof(solver), 0, raw_create, raw_destroy, 0, 0, 0, 0, 0, 0, 0, 0};
+    sizeof(solver), 0, raw_create, raw_destroy, 0, 0, 0, 0, 0, 0, 0, 0, 0};
 
 RAW_COMPONENT(passthrough, GREVY_KIND_MODEL, "model", "passthrough", &model);
 RAW_COMPONENT(reference, GREVY_KIND_CRITERION, "criterion", "reference", &raw_criterion);

@@ -83,10 +83,12 @@ struct ModelSlots : CommonSlots<Registration> {
   static std::int32_t forward(void* self, grevy_tensor* windows, grevy_tensor** outputs,
                               std::uint64_t output_count, const grevy_error_sink* errors) {
     return Common::guard(self, "forward", errors, [&] {
-      if (output_count != 1)
-        throw Error(ErrorCode::invalid_value,
-                    "returns 1 tensor; asked for " + std::to_string(output_count));
-      outputs[0] = give(Common::object(self).forward(borrow(windows)));
+      std::vector<at::Tensor> made = Common::object(self).forward_all(borrow(windows));
+      if (output_count != made.size())
+        throw Error(ErrorCode::invalid_value, "returns " + std::to_string(made.size()) +
+                                                  " tensor(s); asked for " +
+                                                  std::to_string(output_count));
+      for (std::size_t i = 0; i < made.size(); ++i) outputs[i] = give(std::move(made[i]));
     });
   }
   static std::int32_t set_training(void* self, std::uint32_t training,
@@ -174,6 +176,12 @@ template <class Registration>
 struct SolverSlots : CommonSlots<Registration> {
   using Common = CommonSlots<Registration>;
 
+  static std::int32_t describe(void* self, grevy_solver_info* out, const grevy_error_sink* errors) {
+    return Common::guard(self, "describe", errors, [&] {
+      out->num_models = static_cast<std::int64_t>(Common::object(self).num_models());
+      out->num_criterions = static_cast<std::int64_t>(Common::object(self).num_criterions());
+    });
+  }
   static std::int32_t attach(void* self, const grevy_solver_parts* parts,
                              const grevy_error_sink* errors) {
     return Common::guard(self, "attach", errors, [&] {
@@ -228,6 +236,7 @@ struct SolverSlots : CommonSlots<Registration> {
                                                0,
                                                Common::create,
                                                Common::destroy,
+                                               describe,
                                                attach,
                                                fit,
                                                step,

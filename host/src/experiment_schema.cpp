@@ -86,7 +86,7 @@ constexpr const char* base = R"json({
         "neighbours": {"type": "integer", "minimum": 1, "maximum": 10000, "default": 25, "description": "k of the decoder."},
         "metric": {"type": ["string", "null"], "enum": ["cosine", "euclidean", null], "default": null,
           "description": "null: cosine for models that normalise, else euclidean."},
-        "max_samples": {"type": "integer", "minimum": 100, "default": 20000,
+        "max_samples": {"type": "integer", "minimum": 100, "default": 10000,
           "description": "Longer parts are thinned evenly to this many samples for decoding."},
         "num_batches": {"type": "integer", "minimum": 1, "default": 50, "description": "Batches for the held-out InfoNCE."}
       }

@@ -1,5 +1,5 @@
-// grevy: the program. Exit codes: 0 done, 1 a defect of ours, 2 bad input (one line on stderr says
-// where, what was found and what is allowed), 3 files could not be written, 128 + N stopped by
+// grevy: the program. Exit codes: 0 done, 1 a defect of ours, 2 bad input or a plugin that fails (one
+// line on stderr says where, what was found and what is allowed), 3 files could not be written, 128 + N stopped by
 // signal N after the step was finished and stored.
 #include "commands.hpp"
 
@@ -169,6 +169,8 @@ int parse_and_run(int argc, char** argv) {
 int main(int argc, char** argv) {
   try {
     return parse_and_run(argc, argv);
+  } catch (const grevy::PluginError& e) {
+    return complain(e.what(), exit_code(e.code()) == 3 ? 3 : 2);  // whatever a plugin throws is not ours
   } catch (const grevy::Error& e) {
     return complain(e.what(), exit_code(e.code()));
   } catch (const std::exception& e) {

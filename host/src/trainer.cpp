@@ -369,6 +369,8 @@ auto in_file(const std::filesystem::path& file, Body&& body) {
     return body();
   } catch (const json::exception& e) {
     throw Error(ErrorCode::invalid_value, file.string() + ": its metadata is damaged: " + e.what());
+  } catch (const PluginError& e) {
+    throw e.at(file.string() + ": ");
   } catch (const Error& e) {
     const std::string message = e.what();
     if (message.rfind(file.string(), 0) == 0) throw;

@@ -290,3 +290,58 @@ TEST_CASE("mistakes with transform") {
   check_refused(workspace, {"transform", "run", spikes, "-o", "nothing/out.npy"},
                 {{}, {"nothing/out.npy: cannot be "}, 3});
 }
+
+namespace {
+
+// `grevy run` with one bad plugin of the zoo, used as `kind`.
+Case with_plugin(const std::string& name, const std::string& kind, std::vector<std::string> parts) {
+  const std::string file = std::string(GREVY_TEST_PLUGINS) + "/bad/" + name + "/" + name + ".so";
+  return {{"--plugin-path", file, "--set", kind + "={\"name\": \"" + name + "\"}"},
+          std::move(parts)};
+}
+
+}  // namespace
+
+TEST_CASE("plugins that do not fit or fail") {
+  const Workspace workspace;
+  workspace.write_experiment();
+  const std::string criterion = "experiment.json: /criterion: ",
+                    model = "experiment.json: /model: ";
+  check_runs(
+      workspace,
+      {
+          with_plugin("no-note", "criterion", {"no-note.so: ", "not a Grevy plugin"}),
+          with_plugin("other-abi", "criterion",
+                      {"other-abi.so: was built for ABI ", "this host has "}),
+          with_plugin("other-libtorch", "criterion",
+                      {"other-libtorch.so: was built against ", "this host has "}),
+          with_plugin("undefined-symbol", "criterion",
+                      {criterion, "undefined-symbol.so: does not load: ", "undefined symbol"}),
+          with_plugin("no-entry", "criterion", {criterion, "no-entry.so: does not export"}),
+          with_plugin("disagrees", "criterion", {criterion, "disagrees.so: "}),
+          with_plugin("throws-in-constructor", "criterion",
+                      {criterion + "throws-in-constructor (zoo.throws-in-constructor) create: "}),
+          with_plugin("no-instance", "criterion", {criterion, "gave no instance"}),
+          with_plugin("wrong-shape", "model",
+                      {model + "wrong-shape (zoo.wrong-shape) forward: returned shape "}),
+          with_plugin("undefined-tensor", "model", {model, "forward: returned no tensor"}),
+          with_plugin("lying-model", "model", {model, "describes itself with num_input "}),
+      });
+}
+
+TEST_CASE("losses that are no numbers stop the run and leave its log readable") {
+  const Workspace workspace;
+  workspace.write_experiment();
+  check_refused(workspace, {"run", "experiment.json", "--out", "run"},
+                with_plugin("nan-loss", "criterion", {"step 3", "nan-loss", "loss"}));
+  std::istringstream log(workspace.bytes("run/log.jsonl"));
+  int lines = 0;
+  for (std::string line; std::getline(log, line); ++lines)
+    CHECK(nlohmann::json::parse(line).at("step") == lines);
+  CHECK(lines == 3);
+  check_refused(
+      workspace, {"run", "experiment.json", "--out", "throws"},
+      with_plugin("throws-int", "criterion", {"throws-int (zoo.throws-int) evaluate: threw"}));
+  check_refused(workspace, {"run", "experiment.json", "--out", "vector"},
+                with_plugin("vector-loss", "criterion", {"must be a scalar"}));
+}

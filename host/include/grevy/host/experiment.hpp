@@ -48,6 +48,8 @@ class Experiment {
   auto at_place(const std::string& pointer, Body&& body) const {
     try {
       return body();
+    } catch (const PluginError& e) {
+      throw e.at(where(pointer));
     } catch (const Error& e) {
       throw Error(e.code(), where(pointer) + e.what());
     }

@@ -19,8 +19,8 @@ namespace grevy {
 class PluginError : public Error {
  public:
   PluginError(ErrorCode code, std::string message, std::string plugin, std::string component,
-              std::string operation)
-      : Error(code, component + " (" + (plugin.empty() ? "unknown plugin" : plugin) + ") " +
+              std::string operation, const std::string& where = {})
+      : Error(code, where + component + " (" + (plugin.empty() ? "unknown plugin" : plugin) + ") " +
                         operation + ": " + message),
         message_(std::move(message)),
         plugin_(std::move(plugin)),
@@ -31,6 +31,11 @@ class PluginError : public Error {
   const std::string& plugin() const { return plugin_; }
   const std::string& component() const { return component_; }
   const std::string& operation() const { return operation_; }
+
+  // The same error, with a place in a file before it.
+  PluginError at(const std::string& where) const {
+    return {code(), message_, plugin_, component_, operation_, where};
+  }
 
  private:
   std::string message_, plugin_, component_, operation_;

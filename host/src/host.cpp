@@ -1,6 +1,6 @@
 #include "library.hpp"
 #include "name_pattern.hpp"
-#include "schema.hpp"
+#include "nearest_name.hpp"
 
 #include <grevy/host/host.hpp>
 

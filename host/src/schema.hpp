@@ -33,10 +33,6 @@ std::string describe_rule(const nlohmann::json& schema);
 // through properties that are objects with properties of their own.
 void apply_defaults(nlohmann::json& value, const nlohmann::json& schema);
 
-// The candidate nearest to `word` (Levenshtein distance at most max(2, length / 3), ignoring case),
-// or empty.
-std::string nearest_name(std::string_view word, const std::vector<std::string>& candidates);
-
 }  // namespace grevy::host
 
 #endif

@@ -1,5 +1,7 @@
 #include "schema.hpp"
 
+#include "nearest_name.hpp"
+
 #include <grevy/error.hpp>
 
 #include <doctest/doctest.h>

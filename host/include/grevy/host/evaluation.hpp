@@ -15,7 +15,7 @@ enum class Metric { cosine, euclidean };
 // an int64 tensor (m, count). Works block by block: memory is O(n) times a fixed block, never
 // O(n m). Both float32 on one device, 1 <= count <= n. A row of zeros has cosine similarity 0 to
 // everything. Of equally near rows any may come first, the same ones every time.
-// Errors: invalid_value naming sizes.
+// Errors: invalid_value naming sizes, invalid_type, non_finite for NaN or infinity in either.
 at::Tensor nearest_rows(const at::Tensor& reference, const at::Tensor& queries, std::int64_t count,
                         Metric metric);
 
@@ -35,7 +35,9 @@ struct DiscreteScore {
   double balanced_accuracy = 0;  // mean over the classes present in the truth of their recall
 };
 
-// R^2 = 1 - sum (y - p)^2 / sum (y - mean y)^2, in double.
+// R^2 = 1 - sum (y - p)^2 / sum (y - mean y)^2, in double; mean_r2 leaves NaN dimensions out.
+// truth and predicted: float32 (m, w), or int64 (m), of equal sizes, m >= 1. Errors: invalid_value,
+// invalid_type, non_finite.
 ContinuousScore score_continuous(const at::Tensor& truth, const at::Tensor& predicted);
 DiscreteScore score_discrete(const at::Tensor& truth, const at::Tensor& predicted);
 

@@ -1,7 +1,8 @@
 // grevy/host/random.hpp: explicit, portable, storable random numbers.
 //
 // One generator per purpose, derived from the experiment's seed: adding a consumer to one purpose
-// never shifts the numbers of another. Same seed, same numbers, on every platform.
+// never shifts the numbers of another. Same seed, same numbers on every platform; normal() goes
+// through the C library's log and cos, whose last bit may differ between platforms.
 // Engine: xoshiro256++ (Blackman & Vigna 2021, doi:10.1145/3460772), seeded through SplitMix64
 // from the seed and the FNV-1a hash of the purpose's name.
 #ifndef GREVY_HOST_RANDOM_HPP

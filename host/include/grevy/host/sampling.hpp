@@ -114,7 +114,9 @@ class Distribution {
 // samples whatever their class.
 // Errors: invalid_value (time_offset < 1 or >= N, delta <= 0, a label that the conditional needs is
 // missing, a discrete label with `time`, prior uniform without a discrete label); the message says
-// which option, what was found and what is allowed.
+// which option, what was found and what is allowed. time_offset and delta are judged only where the
+// conditional uses them. non_finite for a label that is (names sample and column). conditional()
+// throws out_of_range for a reference that its table row does not have.
 std::unique_ptr<Distribution> make_distribution(const SamplingOptions& options,
                                                 const SamplingLabels& labels);
 

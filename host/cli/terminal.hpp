@@ -2,10 +2,8 @@
 #ifndef GREVY_CLI_TERMINAL_HPP
 #define GREVY_CLI_TERMINAL_HPP
 
+#include <grevy/host/progress.hpp>
 #include <grevy/host/trainer.hpp>
-
-#include <chrono>
-#include <string>
 
 namespace grevy::cli {
 
@@ -17,23 +15,17 @@ class Progress {
   // The style that fits the flags and where stderr goes.
   static Style choose(bool quiet, bool json);
 
-  explicit Progress(Style style) : style_(style) {}
+  explicit Progress(Style style);
   void show(const host::StepReport& report);
-  void finish();  // ends the bar's line
+  void finish() { bar_.finish(); }
 
  private:
-  using Clock = std::chrono::steady_clock;
-  bool is_due(const host::StepReport& report) const;
-  std::string describe(const host::StepReport& report) const;
+  void show_json(const host::StepReport& report);
 
   Style style_;
-  Clock::time_point start_ = Clock::now(), shown_{};
-  std::int64_t first_step_ = -1;
-  bool open_ = false;
+  host::ProgressBar bar_;
+  host::Pace json_pace_;
 };
-
-// "name: 0.1234" for each, as the reference's progress bar writes numbers ("% .4f").
-std::string format_statistics(const Statistics& statistics);
 
 // SIGINT and SIGTERM ask for a stop after the current step; a second one ends the process at once.
 void install_signal_handlers();

@@ -1,4 +1,5 @@
 #include "array_convert.hpp"
+#include "array_text.hpp"
 #include "npy_header.hpp"
 #include "npz.hpp"
 
@@ -8,8 +9,6 @@
 #include <array>
 #include <cerrno>
 #include <fcntl.h>
-#include <functional>
-#include <numeric>
 #include <string_view>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -79,6 +78,7 @@ class NumpyFile {
 struct MappedNpy {
   NpyHeader header;
   Bytes bytes;
+  std::string where;
 };
 
 MappedNpy map_npy(const NumpyFile& input, std::uint64_t size, const std::string& where) {
@@ -97,7 +97,7 @@ MappedNpy map_npy(const NumpyFile& input, std::uint64_t size, const std::string&
              std::to_string(size));
   }
   Bytes elements(map, map.get() + header.data_offset);
-  return {std::move(header), std::move(elements)};
+  return {std::move(header), std::move(elements), where};
 }
 
 template <typename T>
@@ -125,6 +125,8 @@ Array Array::open(const std::filesystem::path& file, const std::string& key) {
     array.bytes_ = std::move(source.bytes);
     array.shape_ = std::move(source.header.shape);
     array.type_ = source.header.type;
+    array.element_bytes_ = source.header.element_bytes;
+    array.source_ = std::move(source.where);
     array.fortran_ = source.header.fortran;
     array.swapped_ = source.header.swapped;
   };
@@ -147,6 +149,7 @@ Array Array::open(const std::filesystem::path& file, const std::string& key) {
 Array Array::from_values(Shape shape, std::vector<float> values) {
   Array array;
   array.type_ = ElementType::float32;
+  array.element_bytes_ = sizeof(float);
   array.bytes_ = own(shape, array.type_, std::move(values));
   array.shape_ = std::move(shape);
   return array;
@@ -155,36 +158,50 @@ Array Array::from_values(Shape shape, std::vector<float> values) {
 Array Array::from_values(Shape shape, std::vector<std::int64_t> values) {
   Array array;
   array.type_ = ElementType::int64;
+  array.element_bytes_ = sizeof(std::int64_t);
   array.bytes_ = own(shape, array.type_, std::move(values));
   array.shape_ = std::move(shape);
   return array;
 }
 
-std::int64_t Array::size() const {
-  return std::accumulate(shape_.begin(), shape_.end(), std::int64_t{1}, std::multiplies<>());
-}
+std::int64_t Array::size() const { return count_elements(shape_); }
 
 bool Array::is_integer() const { return type_ <= ElementType::uint64; }
 
+bool Array::is_text() const { return type_ >= ElementType::utf32_text; }
+
+StoredArray Array::stored() const {
+  return {bytes_.get(), shape_, type_, element_bytes_, fortran_, swapped_, source_};
+}
+
+void Array::refuse_conversion(const char* allowed) const {
+  fail(ErrorCode::invalid_type, source_,
+       std::string(is_text() ? "holds text (" : "holds numbers (") + to_string(type_) +
+           "); allowed: " + allowed);
+}
+
 std::shared_ptr<const float> Array::to_float32() const {
+  if (is_text()) refuse_conversion("numbers");
   const bool as_stored = type_ == ElementType::float32 && !swapped_ && !fortran_;
   if (as_stored && bytes_ && is_aligned(bytes_.get(), alignof(float))) {
     return {bytes_, reinterpret_cast<const float*>(bytes_.get())};
   }
   const std::int64_t count = size();
   std::unique_ptr<float[]> values(new float[static_cast<std::size_t>(count)]);
-  copy_as({bytes_.get(), shape_, type_, fortran_, swapped_}, values.get());
+  copy_as(stored(), values.get());
   return {values.release(), std::default_delete<float[]>()};
 }
 
 std::vector<std::int64_t> Array::to_int64() const {
-  if (!is_integer()) {
-    throw Error(ErrorCode::invalid_type, std::string("the array holds ") + to_string(type_) +
-                                             "; allowed: integers or booleans");
-  }
+  if (!is_integer()) refuse_conversion("integers or booleans");
   std::vector<std::int64_t> values(static_cast<std::size_t>(size()));
-  copy_as({bytes_.get(), shape_, type_, fortran_, swapped_}, values.data());
+  copy_as(stored(), values.data());
   return values;
+}
+
+std::vector<std::string> Array::to_text() const {
+  if (!is_text()) refuse_conversion("text (str or bytes)");
+  return read_text(stored());
 }
 
 }  // namespace grevy::host

@@ -2,25 +2,16 @@
 #ifndef GREVY_HOST_ARRAY_CONVERT_HPP
 #define GREVY_HOST_ARRAY_CONVERT_HPP
 
-#include <grevy/host/array.hpp>
+#include "array_layout.hpp"
 
 #include <cstdint>
-#include <vector>
 
 namespace grevy::host {
 
-struct StoredArray {
-  const unsigned char* first;
-  const std::vector<std::int64_t>& shape;
-  ElementType type;
-  bool fortran;
-  bool swapped;
-};
-
-// Writes as many elements as the shape has.
+// Both are for numbers, and write as many as the shape has.
 void copy_as(const StoredArray& array, float* to);
 
-// For integers and booleans only. Errors: invalid_value for a uint64 above INT64_MAX.
+// For integers and booleans. Errors: invalid_value for a uint64 above INT64_MAX.
 void copy_as(const StoredArray& array, std::int64_t* to);
 
 }  // namespace grevy::host

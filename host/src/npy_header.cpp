@@ -1,9 +1,10 @@
 #include "npy_header.hpp"
 
+#include "array_dtype.hpp"
+
 #include <grevy/error.hpp>
 
 #include <algorithm>
-#include <array>
 #include <charconv>
 #include <optional>
 
@@ -15,86 +16,9 @@ using Shape = std::vector<std::int64_t>;
 constexpr std::string_view magic = "\x93NUMPY";
 constexpr std::size_t max_header_bytes = 65536;
 constexpr std::size_t max_dimensions = 8;
-constexpr bool little_endian = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__;
-constexpr char native_order = little_endian ? '<' : '>';
-constexpr char foreign_order = little_endian ? '>' : '<';
-
-struct ElementInfo {
-  const char* name;
-  std::string_view code;
-  std::size_t bytes;
-};
-
-// In the order of ElementType.
-constexpr std::array<ElementInfo, 12> elements{{
-    {"bool", "b1", 1},
-    {"int8", "i1", 1},
-    {"int16", "i2", 2},
-    {"int32", "i4", 4},
-    {"int64", "i8", 8},
-    {"uint8", "u1", 1},
-    {"uint16", "u2", 2},
-    {"uint32", "u4", 4},
-    {"uint64", "u8", 8},
-    {"float16", "f2", 2},
-    {"float32", "f4", 4},
-    {"float64", "f8", 8},
-}};
-
-const ElementInfo& info(ElementType type) { return elements.at(static_cast<std::size_t>(type)); }
 
 [[noreturn]] void fail(const std::string& where, const std::string& what) {
   throw Error(ErrorCode::invalid_value, where + ": " + what);
-}
-
-std::string allowed_types() {
-  std::string names;
-  for (const ElementInfo& element : elements)
-    names += (names.empty() ? "" : ", ") + std::string(element.name);
-  return names;
-}
-
-[[noreturn]] void refuse_dtype(const std::string& where, std::string_view dtype, const char* why) {
-  throw Error(ErrorCode::invalid_type, where + ": dtype " + printable(dtype) + " is not supported" +
-                                           why + "; allowed: " + allowed_types());
-}
-
-const char* reason_against(std::string_view code) {
-  if (code.empty()) return "";
-  switch (code.front()) {
-    case 'O':
-      return " (an object array would need pickle, which Grevy never runs)";
-    case 'U':
-    case 'S':
-      return " (text)";
-    case 'c':
-      return " (complex numbers)";
-    case 'V':
-      return " (structured or raw bytes)";
-    case 'M':
-    case 'm':
-      return " (dates and durations)";
-    default:
-      return "";
-  }
-}
-
-struct Dtype {
-  ElementType type;
-  bool swapped;
-};
-
-Dtype parse_dtype(std::string_view descr, const std::string& where) {
-  const bool has_order = !descr.empty() && std::string_view("<>=|").find(descr[0]) != descr.npos;
-  std::string_view code = has_order ? descr.substr(1) : descr;
-  if (code == "?") code = "b1";
-  const auto found = std::find_if(elements.begin(), elements.end(),
-                                  [&](const ElementInfo& element) { return element.code == code; });
-  if (found == elements.end()) {
-    refuse_dtype(where, "'" + std::string(descr) + "'", reason_against(code));
-  }
-  const bool swapped = has_order && descr[0] == foreign_order && found->bytes > 1;
-  return {static_cast<ElementType>(found - elements.begin()), swapped};
 }
 
 struct Fields {
@@ -270,10 +194,6 @@ std::string format_shape(const Shape& shape) {
 
 }  // namespace
 
-const char* to_string(ElementType type) { return info(type).name; }
-
-std::size_t element_bytes(ElementType type) { return info(type).bytes; }
-
 bool has_npy_magic(std::string_view bytes) { return bytes.substr(0, magic.size()) == magic; }
 
 std::size_t npy_header_bytes(std::string_view prefix, const std::string& where) {
@@ -293,18 +213,18 @@ NpyHeader parse_npy_header(std::string_view header, const std::string& where) {
   const Dtype dtype = parse_dtype(*fields.descr, where);
   NpyHeader result;
   result.type = dtype.type;
+  result.element_bytes = dtype.element_bytes;
   result.swapped = dtype.swapped;
   result.shape = std::move(*fields.shape);
   result.fortran = *fields.fortran_order && has_two_long_dimensions(result.shape);
   result.data_offset = header.size();
-  result.data_bytes = array_bytes(result.shape, result.type, where);
+  result.data_bytes = array_bytes(result.shape, result.element_bytes, where);
   return result;
 }
 
 std::string format_npy_header(const Shape& shape, ElementType type) {
   const std::size_t fixed = magic.size() + 4;
-  const char order = element_bytes(type) > 1 ? native_order : '|';
-  std::string dictionary = std::string("{'descr': '") + order + std::string(info(type).code) +
+  std::string dictionary = "{'descr': '" + format_dtype(type) +
                            "', 'fortran_order': False, 'shape': " + format_shape(shape) + ", }";
   const std::size_t unpadded = fixed + dictionary.size() + 1;
   dictionary.append((64 - unpadded % 64) % 64, ' ').push_back('\n');
@@ -314,14 +234,15 @@ std::string format_npy_header(const Shape& shape, ElementType type) {
   return header + dictionary;
 }
 
-std::uint64_t array_bytes(const Shape& shape, ElementType type, const std::string& where) {
+std::uint64_t array_bytes(const Shape& shape, std::size_t element_bytes, const std::string& where) {
   if (shape.size() > max_dimensions) {
     fail(where, "the shape has " + std::to_string(shape.size()) + " dimensions; allowed: at most " +
                     std::to_string(max_dimensions));
   }
-  // Room for the widest element and for a header: neither eight bytes for each nor an offset added
-  // later can overflow.
-  std::int64_t bound = 2 * sizeof(std::int64_t);
+  // Room for the element, for the widest number and for a header: neither eight bytes for each nor
+  // an offset added later can overflow.
+  const auto unit = static_cast<std::int64_t>(2 * std::max(element_bytes, sizeof(std::int64_t)));
+  std::int64_t bound = unit;
   bool empty = false;
   for (const std::int64_t length : shape) {
     if (length < 0) fail(where, "negative dimension in the shape " + format_shape(shape));
@@ -330,8 +251,11 @@ std::uint64_t array_bytes(const Shape& shape, ElementType type, const std::strin
       fail(where, "the shape " + format_shape(shape) + " is too large: its size overflows 64 bits");
     }
   }
-  const std::int64_t count = bound / static_cast<std::int64_t>(2 * sizeof(std::int64_t));
-  return empty ? 0 : static_cast<std::uint64_t>(count) * element_bytes(type);
+  return empty ? 0 : static_cast<std::uint64_t>(bound / unit) * element_bytes;
+}
+
+std::uint64_t array_bytes(const Shape& shape, ElementType type, const std::string& where) {
+  return array_bytes(shape, unit_bytes(type), where);
 }
 
 std::string printable(std::string_view text) {

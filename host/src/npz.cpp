@@ -212,7 +212,7 @@ NpzArray read_npz(const std::filesystem::path& file, const std::string& key,
   NpyHeader header = read_header(reader, sizes.unpacked, where);
   check_payload(header, sizes.unpacked, where);
   auto bytes = read_payload(reader, header.data_bytes, where);
-  return {std::move(header), std::move(bytes)};
+  return {std::move(header), std::move(bytes), where};
 }
 
 }  // namespace grevy::host

@@ -14,6 +14,7 @@ namespace grevy::host {
 struct NpzArray {
   NpyHeader header;
   std::shared_ptr<const unsigned char> bytes;  // the first element, aligned for every type
+  std::string where;                           // file and key, to begin messages
 };
 
 bool has_zip_magic(std::string_view bytes);

@@ -1,16 +1,12 @@
 #include "sampling_spec.hpp"
 
+#include <algorithm>
+
 namespace grevy::host {
 namespace {
 
+using nlohmann::json;
 using Conditional = SamplingOptions::Conditional;
-
-Conditional parse_conditional(const std::string& text) {
-  if (text == "time") return Conditional::time;
-  if (text == "time_delta") return Conditional::time_delta;
-  if (text == "delta_normal") return Conditional::delta_normal;
-  return Conditional::discrete;
-}
 
 std::vector<std::string> names_of(const Recording& recording, bool discrete) {
   std::vector<std::string> names;
@@ -19,73 +15,174 @@ std::vector<std::string> names_of(const Recording& recording, bool discrete) {
   return names;
 }
 
-std::string only_discrete(const Recording& recording) {
-  const std::vector<std::string> names = names_of(recording, true);
-  if (names.size() == 1) return names.front();
-  throw Error(ErrorCode::invalid_value,
-              "must name the discrete label to sample by; the recording has " +
-                  std::to_string(names.size()));
-}
+// One "sampling" object, or an entry of its "positives".
+class Resolver {
+ public:
+  Resolver(const Experiment& experiment, const std::vector<Recording>& sessions, std::string place)
+      : experiment_(experiment),
+        sessions_(sessions),
+        place_(std::move(place)),
+        spec_(experiment.at(place_.c_str())) {}
 
-}  // namespace
+  PositiveSpec resolve() const {
+    PositiveSpec set;
+    set.options.conditional = conditional();
+    set.options.time_offset = value("time_offset", std::int64_t{10});
+    set.options.delta = value("delta", 0.1);
+    const bool by_class = set.options.conditional == Conditional::discrete;
+    const bool by_value = uses_values(set.options.conditional);
+    at("/discrete", [&] { set.discrete = discrete(by_class, by_value); });
+    at("/continuous", [&] { set.continuous = continuous(by_value); });
+    check_time_offset(set.options);
+    return set;
+  }
 
-SamplingSpec resolve_sampling(const Experiment& experiment, const Recording& recording) {
-  const nlohmann::json& json = experiment.at("/sampling");
-  const std::string conditional = json.at("conditional");
-  SamplingSpec spec;
-  spec.options.conditional = parse_conditional(conditional);
-  spec.options.time_offset = json.at("time_offset");
-  spec.options.delta = json.at("delta");
-  const bool by_class = spec.options.conditional == Conditional::discrete;
-  const bool by_value = !by_class && spec.options.conditional != Conditional::time;
-  experiment.at_place("/sampling/discrete", [&] {
-    if (!json.at("discrete").is_null()) spec.discrete = json.at("discrete").get<std::string>();
-    if (by_class && spec.discrete.empty()) spec.discrete = only_discrete(recording);
-    if (!by_class && !by_value && !spec.discrete.empty())
+  static bool uses_values(Conditional conditional) {
+    return conditional == Conditional::time_delta || conditional == Conditional::delta_normal;
+  }
+
+ private:
+  template <class T>
+  T value(const char* key, const T& otherwise) const {
+    return spec_.contains(key) && !spec_.at(key).is_null() ? spec_.at(key).get<T>() : otherwise;
+  }
+  template <class Body>
+  void at(const char* key, Body&& body) const {
+    experiment_.at_place(place_ + key, std::forward<Body>(body));
+  }
+  const Recording& first() const { return sessions_.front(); }
+
+  std::string conditional_name() const {
+    const bool chosen = spec_.contains("conditional") && !spec_.at("conditional").is_null();
+    if (chosen) return spec_.at("conditional");
+    if (!names_of(first(), false).empty()) return "time_delta";
+    return names_of(first(), true).empty() ? "time" : "discrete";
+  }
+  Conditional conditional() const {
+    const std::string name = conditional_name();
+    if (name == "time") return Conditional::time;
+    if (name == "time_delta") return Conditional::time_delta;
+    if (name == "delta_normal") return Conditional::delta_normal;
+    return Conditional::discrete;
+  }
+
+  std::string discrete(bool by_class, bool by_value) const {
+    auto name = value("discrete", std::string());
+    const std::vector<std::string> known = names_of(first(), true);
+    // A conditional chosen by the labels uses the discrete ones too.
+    const bool automatic = spec_.contains("conditional") && spec_.at("conditional").is_null();
+    if (name.empty() && (by_class || (by_value && automatic && !known.empty()))) {
+      if (known.size() != 1)
+        throw Error(ErrorCode::invalid_value,
+                    "must name the discrete label to sample by; the recording has " +
+                        std::to_string(known.size()));
+      name = known.front();
+    }
+    if (!by_class && !by_value && !name.empty())
+      throw Error(ErrorCode::invalid_value, "conditional \"" + conditional_name() +
+                                                "\" uses no discrete label; must be null");
+    if (!name.empty()) check_label(name, true);
+    return name;
+  }
+
+  std::vector<std::string> continuous(bool by_value) const {
+    auto names = value("continuous", std::vector<std::string>());
+    if (!by_value && !names.empty())
+      throw Error(ErrorCode::invalid_value, "conditional \"" + conditional_name() +
+                                                "\" uses no continuous label; must be null");
+    if (by_value && names.empty()) names = names_of(first(), false);
+    if (by_value && names.empty())
       throw Error(ErrorCode::invalid_value,
-                  "conditional \"" + conditional + "\" uses no discrete label; must be null");
-    if (!spec.discrete.empty() && !recording.label(spec.discrete).discrete)
-      throw Error(ErrorCode::invalid_type,
-                  "label \"" + spec.discrete + "\" is continuous; a discrete one is needed");
-  });
-  experiment.at_place("/sampling/continuous", [&] {
-    if (!json.at("continuous").is_null())
-      spec.continuous = json.at("continuous").get<std::vector<std::string>>();
-    if (!by_value && !spec.continuous.empty())
-      throw Error(ErrorCode::invalid_value,
-                  "conditional \"" + conditional + "\" uses no continuous label; must be null");
-    if (by_value && spec.continuous.empty()) spec.continuous = names_of(recording, false);
-    if (by_value && spec.continuous.empty())
-      throw Error(
-          ErrorCode::invalid_value,
-          "conditional \"" + conditional + "\" needs a continuous label; the recording has none");
-    for (const std::string& name : spec.continuous)
-      if (recording.label(name).discrete)
+                  "conditional \"" + conditional_name() +
+                      "\" needs a continuous label; the recording has none");
+    for (const std::string& name : names) check_label(name, false);
+    return names;
+  }
+
+  void check_label(const std::string& name, bool discrete) const {
+    for (const Recording& session : sessions_)
+      if (session.label(name).discrete != discrete)
         throw Error(ErrorCode::invalid_type,
-                    "label \"" + name + "\" is discrete; a continuous one is needed");
-  });
-  spec.hybrid = json.at("hybrid");
-  if (spec.hybrid && !(by_value && spec.discrete.empty()))
+                    "label \"" + name +
+                        (discrete ? "\" is continuous; a discrete one is needed"
+                                  : "\" is discrete; a continuous one is needed"));
+  }
+
+  void check_time_offset(const SamplingOptions& options) const {
+    if (options.conditional != Conditional::time && options.conditional != Conditional::time_delta)
+      return;
+    for (const Recording& session : sessions_)
+      if (options.time_offset >= session.num_samples())
+        throw Error(ErrorCode::invalid_value,
+                    experiment_.where(place_ + "/time_offset") + "found " +
+                        std::to_string(options.time_offset) +
+                        "; must be below the number of samples of the part that is drawn from, " +
+                        std::to_string(session.num_samples()));
+  }
+
+  const Experiment& experiment_;
+  const std::vector<Recording>& sessions_;
+  std::string place_;
+  const json& spec_;
+};
+
+void add_hybrid(const Experiment& experiment, SamplingSpec& spec) {
+  const PositiveSpec& behavior = spec.positives.front();
+  if (!Resolver::uses_values(behavior.options.conditional) || !behavior.discrete.empty())
     throw Error(
         ErrorCode::invalid_value,
         experiment.where("/sampling/hybrid") +
             "found true; only for conditional time_delta or delta_normal without a discrete label");
-  const nlohmann::json& prior = json.at("prior");
-  if (prior == "uniform" && spec.discrete.empty())
+  PositiveSpec time;
+  time.options = behavior.options;
+  time.options.conditional = Conditional::time;
+  spec.positives.push_back(time);
+}
+
+// null: uniform where a discrete label restricts a continuous one.
+void set_prior(const Experiment& experiment, SamplingSpec& spec) {
+  const json& prior = experiment.at("/sampling/prior");
+  PositiveSpec& first = spec.positives.front();
+  const bool single = spec.positives.size() == 1;
+  if (prior == "uniform" && (first.discrete.empty() || !single))
     throw Error(
         ErrorCode::invalid_value,
         experiment.where("/sampling/prior") +
-            "found \"uniform\", which needs a discrete label; must be \"empirical\" or null");
-  const bool by_time = conditional == "time" || conditional == "time_delta";
-  if (by_time && spec.options.time_offset >= recording.num_samples())
-    throw Error(ErrorCode::invalid_value,
-                experiment.where("/sampling/time_offset") + "found " +
-                    std::to_string(spec.options.time_offset) +
-                    "; must be below the number of samples of the part that is drawn from, " +
-                    std::to_string(recording.num_samples()));
-  const bool uniform = prior.is_null() ? by_value && !spec.discrete.empty() : prior == "uniform";
-  spec.options.prior =
-      uniform ? SamplingOptions::Prior::uniform : SamplingOptions::Prior::empirical;
+            (single
+                 ? "found \"uniform\", which needs a discrete label; must be \"empirical\" or null"
+                 : "found \"uniform\"; several sets of positives share the prior \"empirical\""));
+  const bool mixed =
+      single && Resolver::uses_values(first.options.conditional) && !first.discrete.empty();
+  for (PositiveSpec& set : spec.positives)
+    set.options.prior = (prior.is_null() ? mixed : prior == "uniform")
+                            ? SamplingOptions::Prior::uniform
+                            : SamplingOptions::Prior::empirical;
+}
+
+}  // namespace
+
+SamplingSpec resolve_sampling(const Experiment& experiment,
+                              const std::vector<Recording>& sessions) {
+  const json& sampling = experiment.at("/sampling");
+  SamplingSpec spec;
+  spec.clamp = sampling.at("borders") == "clamp";
+  spec.masks = sampling.at("masks");
+  if (!sampling.at("targets").is_null()) {
+    spec.targets = sampling.at("targets").get<std::vector<std::string>>();
+    experiment.at_place("/sampling/targets", [&] {
+      for (const std::string& name : spec.targets) sessions.front().label(name);
+    });
+    return spec;
+  }
+  const json& positives = sampling.at("positives");
+  for (std::size_t i = 0; i < positives.size(); ++i)
+    spec.positives.push_back(
+        Resolver(experiment, sessions, "/sampling/positives/" + std::to_string(i)).resolve());
+  if (positives.is_null()) {
+    spec.positives.push_back(Resolver(experiment, sessions, "/sampling").resolve());
+    if (sampling.at("hybrid")) add_hybrid(experiment, spec);
+  }
+  set_prior(experiment, spec);
   return spec;
 }
 

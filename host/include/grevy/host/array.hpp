@@ -1,13 +1,15 @@
-// grevy/host/array.hpp: numeric arrays in .npy and .npz files.
+// grevy/host/array.hpp: arrays of numbers or text in .npy and .npz files.
 //
 // Reads NumPy format versions 1.0, 2.0 and 3.0: boolean, signed and unsigned integers of 8 to 64
-// bits, floats of 16, 32 and 64 bits, C or Fortran order, little or big endian. Refuses object,
-// string, complex and structured arrays: nothing in a file is ever executed. Every size is checked
-// against the file's length before memory is taken.
+// bits, floats of 16, 32 and 64 bits, text of fixed width ("<U5", "|S5": 1 to 536870911 characters
+// an element), C or Fortran order, little or big endian. Refuses object, complex and structured
+// arrays: nothing in a file is ever executed. Every size is checked against the file's length
+// before memory is taken.
 // Format: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
 #ifndef GREVY_HOST_ARRAY_HPP
 #define GREVY_HOST_ARRAY_HPP
 
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
@@ -28,11 +30,15 @@ enum class ElementType {
   uint64,
   float16,
   float32,
-  float64
+  float64,
+  utf32_text,  // "<U5": UTF-32
+  byte_text    // "|S5": bytes
 };
 
-// "float32", "int64", ... as NumPy calls them.
+// "float32", "int64", ... as NumPy calls them; "str" and "bytes" for text.
 const char* to_string(ElementType type);
+
+struct StoredArray;  // internal
 
 // An immutable array that shares ownership of its bytes: copies are cheap. Safe to read from
 // several threads. A mapped file must not be shortened while an Array refers to it.
@@ -43,7 +49,8 @@ class Array {
   // .npz is read into memory.
   // Errors: not_found (no file, no such key; lists the keys), invalid_type (object or other
   // refused dtype, not a NumPy file), invalid_value (truncated, malformed, too large, key missing
-  // where several arrays exist). Messages name the file and the member.
+  // where several arrays exist). Messages name the file and the member, as do those of the
+  // conversions below.
   static Array open(const std::filesystem::path& file, const std::string& key = {});
 
   // A float32 array in memory, row-major. shape must multiply to values.size().
@@ -54,21 +61,33 @@ class Array {
   std::int64_t size() const;  // product of shape; 1 for a scalar
   ElementType type() const { return type_; }
   bool is_integer() const;  // booleans count as integers
+  bool is_text() const;
   bool is_mapped() const { return mapped_; }
 
   // Row-major float32. Shares the file's pages where the file holds just that, converts into new
   // memory otherwise. The pointer keeps the bytes alive. float64 beyond float32's range becomes
-  // infinity (and is refused later by the caller's finiteness check).
+  // infinity (and is refused later by the caller's finiteness check). Errors: invalid_type for
+  // text.
   std::shared_ptr<const float> to_float32() const;
 
-  // Row-major int64. Errors: invalid_type for float arrays, invalid_value for a uint64 above
-  // INT64_MAX.
+  // Row-major int64. Errors: invalid_type for float arrays and text, invalid_value for a uint64
+  // above INT64_MAX.
   std::vector<std::int64_t> to_int64() const;
 
+  // Row-major UTF-8, without the NULs that pad an element to the array's width. Errors:
+  // invalid_type for numbers; invalid_value for a number that is no Unicode scalar value, or bytes
+  // that are no UTF-8: the message names the row (index along the first dimension, from 0).
+  std::vector<std::string> to_text() const;
+
  private:
+  StoredArray stored() const;
+  [[noreturn]] void refuse_conversion(const char* allowed) const;
+
   std::shared_ptr<const unsigned char> bytes_;  // first element; keeps mapping or buffer alive
   std::vector<std::int64_t> shape_;
   ElementType type_ = ElementType::float32;
+  std::size_t element_bytes_ = 0;
+  std::string source_ = "array in memory";  // begins messages
   bool fortran_ = false;
   bool swapped_ = false;  // byte order differs from this machine's
   bool mapped_ = false;

@@ -89,6 +89,9 @@ struct SamplingLabels {
   const float* continuous = nullptr;  // row-major (num_samples, width), finite, or null
   std::int64_t width = 0;
   const std::vector<std::int64_t>* discrete = nullptr;  // num_samples entries, or null
+  // First sample of each trial, ascending, beginning with 0; null: one trial. Steps of time_offset
+  // samples never lead from one trial into another.
+  const std::vector<std::int64_t>* trials = nullptr;
 };
 
 // Thread: one at a time; the state lives in the Random that the caller passes.
@@ -98,6 +101,10 @@ class Distribution {
   virtual void prior(Random& random, std::int64_t count, std::int64_t* samples) const = 0;
   virtual void conditional(Random& random, const std::int64_t* references, std::int64_t count,
                            std::int64_t* positives) const = 0;
+  // The samples that conditional() takes as references, and how many they are: all N, but with
+  // `time` only those with a sample time_offset later (in their trial). False outside [0, N).
+  virtual bool has_positive(std::int64_t sample) const = 0;
+  virtual std::int64_t num_references() const = 0;
 };
 
 // clang-format off
@@ -112,11 +119,15 @@ class Distribution {
 //
 // d[k] = x[k] - x[k - time_offset], zero for k < time_offset; k is uniform on [0, N), over all
 // samples whatever their class.
-// Errors: invalid_value (time_offset < 1 or >= N, delta <= 0, a label that the conditional needs is
-// missing, a discrete label with `time`, prior uniform without a discrete label); the message says
-// which option, what was found and what is allowed. time_offset and delta are judged only where the
-// conditional uses them. non_finite for a label that is (names sample and column). conditional()
-// throws out_of_range for a reference that its table row does not have.
+// With trials: `time` draws uniformly from the samples r for which r + time_offset is in the trial
+// of r; the k of time_delta is uniform over the samples for which k - time_offset is in the trial
+// of k, so that no difference is zero for want of an earlier sample.
+// Errors: invalid_value (time_offset < 1 or >= N, or >= the longest trial; delta <= 0; a label that
+// the conditional needs is missing, a discrete label with `time`, prior uniform without a discrete
+// label; trials that do not ascend from 0 to below N); the message says which option, what was
+// found and what is allowed. time_offset and delta are judged only where the conditional uses them.
+// non_finite for a label that is (names sample and column). conditional() throws out_of_range for a
+// reference without a positive.
 std::unique_ptr<Distribution> make_distribution(const SamplingOptions& options,
                                                 const SamplingLabels& labels);
 

@@ -80,7 +80,7 @@ void print_options(const host::ComponentManifest& component) {
 
 // Runs `body`; its errors begin with what they are about.
 template <class Body>
-auto about(const std::string& what, Body&& body) {
+decltype(auto) about(const std::string& what, Body&& body) {
   try {
     return body();
   } catch (const Error& e) {
@@ -149,9 +149,12 @@ void transform(const Common& common, const TransformCommand& command) {
   host::TransformOptions options;
   options.pad = !command.no_pad;
   options.chunk = command.chunk;
-  const std::int64_t rows = trainer.num_rows(recording.neural(), options);
-  const std::int64_t width = trainer.model_info().num_output;
-  if (recording.num_channels() != trainer.model_info().num_input || rows < 1)
+  options.session = command.session;
+  const ModelInfo& info =
+      about("--session", [&]() -> const ModelInfo& { return trainer.model_info(command.session); });
+  const std::int64_t rows = trainer.num_rows(recording, options);
+  const std::int64_t width = info.num_output;
+  if (recording.num_channels() != info.num_input || rows < 1)
     about(command.input.string(), [&] {  // says what does not fit
       return trainer.transform(
           recording.neural(), [](const at::Tensor&) {}, options);

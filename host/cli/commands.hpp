@@ -32,7 +32,7 @@ struct TransformCommand {
   std::filesystem::path run, input, out;
   std::string key, device;
   bool no_pad = false;
-  std::int64_t chunk = 10000, threads = 0;
+  std::int64_t chunk = 10000, threads = 0, session = 0;
 };
 void transform(const Common& common, const TransformCommand& command);
 

@@ -1,6 +1,6 @@
-// grevy: the program. Exit codes: 0 done, 1 a defect of ours, 2 bad input or a plugin that fails (one
-// line on stderr says where, what was found and what is allowed), 3 files could not be written, 128 + N stopped by
-// signal N after the step was finished and stored.
+// grevy: the program. Exit codes: 0 done, 1 a defect of ours, 2 bad input or a plugin that fails
+// (one line on stderr says where, what was found and what is allowed), 3 files could not be
+// written, 128 + N stopped by signal N after the step was finished and stored.
 #include "commands.hpp"
 
 #include <grevy/error.hpp>
@@ -80,6 +80,8 @@ void add_transform(CLI::App& app, Common& common, TransformCommand& t, Action& a
   command->add_option("input", t.input, "Recording, .npy or .npz: (time, channels)")->required();
   command->add_option("-o,--out", t.out, "File to write, .npy: float32 (time, D)")->required();
   command->add_option("--key", t.key, "The array of an .npz");
+  command->add_option("--session", t.session, "Whose encoder embeds, counted from 0")
+      ->capture_default_str();
   command->add_flag("--no-pad", t.no_pad, "Leave out samples without a complete window");
   command->add_option("--chunk", t.chunk, "Samples embedded at a time")
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 40));
@@ -170,7 +172,8 @@ int main(int argc, char** argv) {
   try {
     return parse_and_run(argc, argv);
   } catch (const grevy::PluginError& e) {
-    return complain(e.what(), exit_code(e.code()) == 3 ? 3 : 2);  // whatever a plugin throws is not ours
+    return complain(e.what(),
+                    exit_code(e.code()) == 3 ? 3 : 2);  // whatever a plugin throws is not ours
   } catch (const grevy::Error& e) {
     return complain(e.what(), exit_code(e.code()));
   } catch (const std::exception& e) {

@@ -1,11 +1,14 @@
 #include "experiment_schema.hpp"
 #include "schema.hpp"
+#include "short_form.hpp"
 
+#include <grevy/host/array.hpp>
 #include <grevy/host/experiment.hpp>
 
 #include <algorithm>
 #include <cmath>
 #include <fstream>
+#include <set>
 #include <sstream>
 
 namespace grevy::host {
@@ -73,6 +76,10 @@ void check_component(const Host& host, Kind kind, json& spec, const std::string&
   spec = std::move(options);
 }
 
+// Keys of /sampling that describe one set of positives.
+constexpr const char* set_keys[] = {"conditional", "continuous", "discrete",
+                                    "time_offset", "delta",      "hybrid"};
+
 struct ArraySpec {
   fs::path file;
   std::string key, type;
@@ -90,8 +97,27 @@ void make_absolute(json& spec, const fs::path& folder) {
   file = fs::absolute(folder / file.get<std::string>()).lexically_normal().string();
 }
 
-void add_label(Recording& recording, const std::string& name, const ArraySpec& spec) {
+// Texts of a label in all sessions, sorted; empty where it is no text.
+std::vector<std::string> classes_of(const std::vector<ArraySpec>& specs) {
+  std::set<std::string> texts;
+  for (const ArraySpec& spec : specs) {
+    const Array array = Array::open(spec.file, spec.key);
+    if (!array.is_text()) continue;
+    for (std::string& text : array.to_text()) texts.insert(std::move(text));
+  }
+  return {texts.begin(), texts.end()};
+}
+
+void add_label(Recording& recording, const std::string& name, const ArraySpec& spec,
+               const std::vector<std::string>& classes) {
   const std::string source = spec.file.string();
+  const Array array = Array::open(spec.file, spec.key);
+  if (array.is_text()) {
+    if (spec.type == "continuous")
+      throw Error(ErrorCode::invalid_type, source + ": holds texts; they cannot be continuous");
+    recording.add_text(name, array.to_text(), classes, source);
+    return;
+  }
   const at::Tensor values = load_tensor(spec.file, spec.key);
   const bool discrete = spec.type.empty() ? !values.is_floating_point() : spec.type == "discrete";
   if (discrete)
@@ -113,6 +139,11 @@ std::string escape(std::string name) {
 
 Experiment::Experiment(const Host& host, json document, fs::path file)
     : document_(std::move(document)), file_(std::move(file)) {
+  try {
+    document_ = expand_short_forms(std::move(document_));
+  } catch (const Error& e) {
+    throw Error(e.code(), file_.string() + ": " + e.what());
+  }
   const json schema = base_schema();
   // Options without a name are those of the component that is taken by default.
   for (const char* kind : {"criterion", "solver"})
@@ -120,7 +151,11 @@ Experiment::Experiment(const Host& host, json document, fs::path file)
         !document_[kind].contains("name"))
       document_[kind]["name"] = schema.at("properties").at(kind).at("default").at("name");
   validate(document_, schema, file_.string());
+  check_alternatives(document_);
   apply_defaults(document_, schema);
+  json& sampling = document_["sampling"];
+  if (!sampling["positives"].is_null() || !sampling["targets"].is_null())
+    for (const char* key : set_keys) sampling.erase(key);
   const std::pair<const char*, Kind> components[] = {{"model", Kind::model},
                                                      {"reference_model", Kind::model},
                                                      {"criterion", Kind::criterion},
@@ -128,10 +163,43 @@ Experiment::Experiment(const Host& host, json document, fs::path file)
   for (const auto& [key, kind] : components)
     if (!document_[key].is_null())
       check_component(host, kind, document_[key], file_.string(), "/" + std::string(key));
-  json& data = document_["data"];
-  if (data.contains("neural")) make_absolute(data["neural"], file_.parent_path());
-  for (json& label : data["labels"]) make_absolute(label, file_.parent_path());
+  make_paths_absolute();
   at_place("/device", [&] { parse_device(device()); });
+}
+
+// What the document says twice. Keys that have no effect beside "positives" or "targets" go.
+void Experiment::check_alternatives(const json& given) const {
+  const auto has = [&](const char* object, const char* key) {
+    return given.contains(object) && given[object].is_object() && given[object].contains(key) &&
+           !given[object][key].is_null();
+  };
+  const auto refuse = [&](const std::string& pointer, const std::string& other) {
+    throw Error(ErrorCode::invalid_value,
+                where(pointer) + "found beside " + other + ", which stands in its place");
+  };
+  for (const char* key : {"neural", "labels", "trials"})
+    if (has("data", "sessions") && has("data", key) && !given["data"][key].empty())
+      refuse("/data/" + std::string(key), "/data/sessions");
+  if (has("sampling", "positives") && has("sampling", "targets"))
+    refuse("/sampling/targets", "/sampling/positives");
+  for (const char* list : {"positives", "targets"})
+    for (const char* key : set_keys)
+      if (has("sampling", list) && has("sampling", key))
+        refuse("/sampling/" + std::string(key), "/sampling/" + std::string(list));
+}
+
+void Experiment::make_paths_absolute() {
+  const fs::path folder = file_.parent_path();
+  const auto session = [&](json& object) {
+    for (const char* key : {"neural", "trials"})
+      if (object.contains(key)) make_absolute(object[key], folder);
+    for (json& label : object["labels"]) make_absolute(label, folder);
+  };
+  json& data = document_["data"];
+  session(data);
+  for (json& one : data["sessions"]) session(one);
+  json& adapt = document_["adapt"];
+  if (adapt.is_object()) make_absolute(adapt["run"], folder);
 }
 
 Experiment Experiment::load(const Host& host, const fs::path& file,
@@ -145,27 +213,73 @@ std::string Experiment::where(const std::string& pointer) const {
   return file_.string() + ": " + pointer + ": ";
 }
 
-Recording load_recording(const Experiment& experiment) {
-  if (!experiment.at("/data").contains("neural"))
+namespace {
+
+// Where the sessions stand in the document.
+std::vector<std::string> session_places(const Experiment& experiment) {
+  const json& sessions = experiment.at("/data/sessions");
+  if (sessions.is_null()) return {"/data"};
+  std::vector<std::string> places;
+  for (std::size_t i = 0; i < sessions.size(); ++i)
+    places.push_back("/data/sessions/" + std::to_string(i));
+  return places;
+}
+
+std::vector<std::string> classes_of(const Experiment& experiment, const std::string& label,
+                                    const std::vector<std::string>& places) {
+  std::vector<ArraySpec> specs;
+  for (const std::string& place : places) {
+    const json& labels = experiment.at((place + "/labels").c_str());
+    if (labels.contains(label)) specs.push_back(array_spec(labels.at(label)));
+  }
+  return classes_of(specs);
+}
+
+Recording load_session(const Experiment& experiment, const std::string& place,
+                       const std::vector<std::string>& places) {
+  const json& session = experiment.at(place.c_str());
+  if (!session.contains("neural"))
     throw Error(ErrorCode::invalid_value,
-                experiment.where("/data") + "the key \"neural\" is missing");
-  Recording recording = experiment.at_place("/data/neural", [&] {
-    const ArraySpec spec = array_spec(experiment.at("/data/neural"));
+                experiment.where(place) + "the key \"neural\" is missing");
+  Recording recording = experiment.at_place(place + "/neural", [&] {
+    const ArraySpec spec = array_spec(session.at("neural"));
     return Recording(load_float_tensor(spec.file, spec.key), spec.file.string());
   });
-  for (const auto& [name, spec] : experiment.at("/data/labels").items())
-    experiment.at_place("/data/labels/" + escape(name),
+  for (const auto& [name, spec] : session.at("labels").items())
+    experiment.at_place(place + "/labels/" + escape(name),
                         [&, &label_name = name, &label_spec = spec] {
-                          add_label(recording, label_name, array_spec(label_spec));
+                          add_label(recording, label_name, array_spec(label_spec),
+                                    classes_of(experiment, label_name, places));
                         });
+  if (session.contains("trials"))
+    experiment.at_place(place + "/trials", [&] {
+      const ArraySpec spec = array_spec(session.at("trials"));
+      recording.set_trials(load_tensor(spec.file, spec.key), spec.file.string());
+    });
   return recording;
+}
+
+}  // namespace
+
+std::vector<Recording> load_recordings(const Experiment& experiment) {
+  const std::vector<std::string> places = session_places(experiment);
+  std::vector<Recording> sessions;
+  for (const std::string& place : places)
+    sessions.push_back(load_session(experiment, place, places));
+  return sessions;
 }
 
 std::int64_t num_train_samples(const Experiment& experiment, const Recording& recording) {
   const double share = experiment.at("/data/train_fraction").get<double>();
   const auto count =
       static_cast<std::int64_t>(std::floor(share * static_cast<double>(recording.num_samples())));
-  return std::clamp<std::int64_t>(count, 1, recording.num_samples());
+  const std::int64_t wanted = std::clamp<std::int64_t>(count, 1, recording.num_samples());
+  if (recording.trials().empty()) return wanted;
+  // Ends of trials: the starts of the others, and the end of the recording.
+  std::int64_t nearest = recording.num_samples();
+  for (const std::int64_t end : recording.trials())
+    if (end > 0 && std::abs(end - wanted) < std::abs(nearest - wanted)) nearest = end;
+  return nearest;
 }
 
 }  // namespace grevy::host

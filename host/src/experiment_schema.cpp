@@ -1,6 +1,9 @@
 #include "experiment_schema.hpp"
 
 #include "name_pattern.hpp"
+#include "short_form.hpp"
+
+#include <grevy/host/masking.hpp>
 
 namespace grevy::host {
 namespace {
@@ -18,7 +21,7 @@ constexpr const char* base = R"json({
     "description": {"type": "string", "description": "Free text.", "default": ""},
     "seed": {"type": "integer", "minimum": 0, "default": 0,
       "description": "Everything random in the run follows from it."},
-    "device": {"type": "string", "default": "cpu", "description": "\"cpu\", \"cuda\" or \"cuda:N\"."},
+    "device": {"type": "string", "default": "cpu", "description": "\"cpu\", \"cuda\", \"cuda:N\" or \"cuda_if_available\"."},
     "threads": {"type": "integer", "minimum": 0, "maximum": 1024, "default": 0,
       "description": "CPU threads; 0: one per core. Part of what makes a run repeatable."},
     "data": {
@@ -28,6 +31,15 @@ constexpr const char* base = R"json({
         "neural": {"$array": true, "description": "The recording: (time, channels), .npy or .npz."},
         "labels": {"type": "object", "default": {}, "additionalProperties": {"$label": true},
           "description": "Named labels, one row per sample."},
+        "trials": {"$array": true, "description": "A number per sample; windows and pairs never leave a stretch of equal numbers."},
+        "sessions": {"type": ["array", "null"], "minItems": 1, "default": null,
+          "description": "Several recordings, in place of neural, labels and trials: the same labels, any channels.",
+          "items": {"type": "object", "additionalProperties": false, "required": ["neural"],
+            "properties": {
+              "neural": {"$array": true, "description": "A recording: (time, channels)."},
+              "labels": {"type": "object", "default": {}, "additionalProperties": {"$label": true},
+                "description": "Named labels, one row per sample."},
+              "trials": {"$array": true, "description": "As above."}}}},
         "train_fraction": {"type": "number", "exclusiveMinimum": 0, "maximum": 1, "default": 0.8,
           "description": "Share of the samples, from the start, to train on; the rest is held out."}
       }
@@ -35,8 +47,8 @@ constexpr const char* base = R"json({
     "sampling": {
       "type": "object", "additionalProperties": false, "default": {},
       "properties": {
-        "conditional": {"type": "string", "enum": ["time", "time_delta", "delta_normal", "discrete"], "default": "time",
-          "description": "How the positive of a reference is found."},
+        "conditional": {"type": ["string", "null"], "enum": ["time", "time_delta", "delta_normal", "discrete", null], "default": "time",
+          "description": "How the positive of a reference is found; null: as the labels allow, time_delta (inside classes if there are any), discrete or time."},
         "continuous": {"type": ["array", "null"], "items": {"type": "string"}, "minItems": 1, "default": null,
           "description": "Continuous labels for time_delta and delta_normal; null: all of them."},
         "discrete": {"type": ["string", "null"], "default": null,
@@ -47,10 +59,28 @@ constexpr const char* base = R"json({
         "hybrid": {"type": "boolean", "default": false,
           "description": "A second set of positives, time_offset samples after the references, for single-session-hybrid."},
         "delta": {"type": "number", "exclusiveMinimum": 0, "default": 0.1,
-          "description": "Standard deviation in label units, for delta_normal."}
+          "description": "Standard deviation in label units, for delta_normal."},
+        "positives": {"type": ["array", "null"], "minItems": 1, "default": null,
+          "description": "Several sets of positives, for solvers with several objectives; in place of the keys above but prior.",
+          "items": {"type": "object", "additionalProperties": false, "required": ["conditional"],
+            "properties": {
+              "conditional": {"type": "string", "enum": ["time", "time_delta", "delta_normal", "discrete"], "description": "As above."},
+              "continuous": {"type": ["array", "null"], "items": {"type": "string"}, "minItems": 1, "default": null, "description": "As above."},
+              "discrete": {"type": ["string", "null"], "default": null, "description": "As above."},
+              "time_offset": {"type": "integer", "minimum": 1, "default": 10, "description": "As above."},
+              "delta": {"type": "number", "exclusiveMinimum": 0, "default": 0.1, "description": "As above."}}}},
+        "targets": {"type": ["array", "null"], "items": {"type": "string"}, "minItems": 1, "default": null,
+          "description": "Labels to predict, one per objective, for supervised solvers."},
+        "borders": {"type": "string", "enum": ["inside", "clamp"], "default": "inside",
+          "description": "References too late for their positive in time: not drawn (inside), or paired with the last sample (clamp)."},
+        "masks": {"type": "object", "default": {}, "$masks": true,
+          "description": "Parts of the training windows set to zero, of references, positives and negatives independently."}
       }
     },
-    "model": {"$component": "model", "description": "The encoder."},
+    "model": {"$component": "model", "description": "The encoder; with several sessions, one like it for each."},
+    "adapt": {"type": ["object", "null"], "default": null, "additionalProperties": false, "required": ["run"],
+      "description": "Start from a finished run on other channels: all but the first layer are taken from it and kept fixed.",
+      "properties": {"run": {"type": "string", "minLength": 1, "description": "A run folder or a checkpoint."}}},
     "reference_model": {"$component": "model", "default": null,
       "description": "Encoder of the references, for solvers with two (single-session-aux); null: one like /model."},
     "criterion": {"$component": "criterion", "default": {"name": "InfoNCE"}, "description": "The loss."},
@@ -70,8 +100,10 @@ constexpr const char* base = R"json({
       "type": "object", "additionalProperties": false, "default": {},
       "properties": {
         "num_steps": {"type": "integer", "minimum": 1, "default": 1000, "description": "Optimiser steps."},
-        "batch_size": {"type": "integer", "minimum": 1, "maximum": 1048576, "default": 512,
-          "description": "References, and as many positives and negatives, per step."},
+        "batch_size": {"type": ["integer", "null"], "minimum": 1, "maximum": 1048576, "default": null,
+          "description": "References, and as many positives, per step and session; null: 512, or all samples for full-batch solvers."},
+        "num_negatives": {"type": ["integer", "null"], "minimum": 1, "maximum": 1048576, "default": null,
+          "description": "Negatives per step and session; null: as many as references."},
         "log_frequency": {"type": "integer", "minimum": 1, "default": 1, "description": "Steps between lines of the log."},
         "valid_frequency": {"type": ["integer", "null"], "minimum": 1, "default": null,
           "description": "Steps between validations on the held-out part; null: none."},
@@ -162,6 +194,9 @@ void expand(json& node, const Host* host) {
       if (node.contains(key)) expanded[key] = node[key];
     // A component that may be absent.
     node = node.contains("default") && node["default"].is_null() ? optional(expanded) : expanded;
+  } else if (node.is_object() && node.contains("$masks")) {
+    node.erase("$masks");
+    node.update(json::parse(masks_schema()));
   } else {
     for (auto& child : node) expand(child, host);
   }
@@ -178,6 +213,10 @@ json base_schema() {
 json experiment_schema(const Host& host) {
   json schema = json::parse(base);
   expand(schema, &host);
+  schema["properties"]["cebra"] = cebra_schema();
+  schema["properties"]["objectives"] = objectives_schema();
+  schema.erase("required");
+  schema["anyOf"] = {{{"required", {"model"}}}, {{"required", {"cebra"}}}};
   return schema;
 }
 

@@ -1,109 +1,74 @@
 #include "loader.hpp"
 
-#include <algorithm>
-#include <cstring>
+#include <cmath>
+#include <limits>
 
 namespace grevy::host {
 namespace {
 
-std::vector<std::unique_ptr<Distribution>> make(const Recording& recording,
-                                                const SamplingSpec& spec) {
-  SamplingLabels labels;
-  labels.num_samples = recording.num_samples();
-  std::vector<at::Tensor> columns;
-  for (const std::string& name : spec.continuous) {
-    const Label& label = recording.label(name);
-    if (label.discrete)
-      throw Error(ErrorCode::invalid_type,
-                  "label \"" + name + "\" is discrete; a continuous one is needed");
-    columns.push_back(label.values);
-  }
-  const at::Tensor continuous = columns.empty() ? at::Tensor() : at::cat(columns, 1).contiguous();
-  if (continuous.defined()) {
-    labels.continuous = continuous.data_ptr<float>();
-    labels.width = continuous.size(1);
-  }
-  std::vector<std::int64_t> classes;
-  if (!spec.discrete.empty()) {
-    const Label& label = recording.label(spec.discrete);
-    if (!label.discrete)
-      throw Error(ErrorCode::invalid_type,
-                  "label \"" + spec.discrete + "\" is continuous; a discrete one is needed");
-    const auto* values = label.values.data_ptr<std::int64_t>();
-    classes.assign(values, values + label.values.numel());
-    labels.discrete = &classes;
-  }
-  std::vector<std::unique_ptr<Distribution>> made;
-  made.push_back(make_distribution(spec.options, labels));
-  if (!spec.hybrid) return made;
-  SamplingOptions later = spec.options;
-  later.conditional = SamplingOptions::Conditional::time;
-  later.prior = SamplingOptions::Prior::empirical;
-  SamplingLabels none;
-  none.num_samples = labels.num_samples;
-  made.push_back(make_distribution(later, none));
-  return made;
+using Sessions = SolverInfo::Sessions;
+
+void check(const std::vector<Recording>& sessions, const SamplingSpec& spec,
+           const SolverInfo& solver) {
+  const auto refuse = [](const std::string& message) {
+    throw Error(ErrorCode::invalid_value, message);
+  };
+  if (solver.sessions == Sessions::one && sessions.size() != 1)
+    refuse("the solver works with one session; found " + std::to_string(sessions.size()));
+  if (sessions.size() > 1 && spec.clamp)
+    refuse("borders \"clamp\" works with one session; found " + std::to_string(sessions.size()));
+  if (solver.supervised != !spec.targets.empty())
+    refuse(solver.supervised ? "the solver is supervised and needs targets, names of labels"
+                             : "targets are for supervised solvers; must be null");
+  const auto sets =
+      static_cast<std::int64_t>(solver.supervised ? spec.targets.size() : spec.positives.size());
+  if (solver.num_positives != 0 && sets != solver.num_positives)
+    refuse("the solver works with " + std::to_string(solver.num_positives) +
+           " set(s) of positives (hybrid gives 2); found " + std::to_string(sets));
+  if (solver.full_batch && (spec.clamp || !spec.masks.empty()))
+    refuse("full-batch training takes the series as it is: borders must be \"inside\", masks {}");
+}
+
+at::Tensor tensor_of(const Samples& samples, at::Device device) {
+  return at::tensor(samples, at::kLong).to(device);
 }
 
 }  // namespace
 
-WindowGather::WindowGather(const at::Tensor& neural, Offset offset, at::Device device)
-    : neural_(device.is_cpu() ? neural : neural.to(device)), offset_(offset) {
-  if (neural.size(0) < offset.length())
-    throw Error(ErrorCode::invalid_value,
-                "the recording (or its part) has " + std::to_string(neural.size(0)) +
-                    " samples; the model's receptive field needs at least " +
-                    std::to_string(offset.length()));
-}
-
-at::Tensor WindowGather::gather(const std::vector<std::int64_t>& indices,
-                                at::Tensor& buffer) const {
-  const auto n = static_cast<std::int64_t>(indices.size());
-  const std::int64_t length = offset_.length(), channels = neural_.size(1),
-                     last = neural_.size(0) - length;
-  const auto start = [&](std::int64_t i) {
-    return std::clamp<std::int64_t>(i - offset_.left, 0, last);
-  };
-  if (!neural_.device().is_cpu()) {
-    std::vector<std::int64_t> starts(indices.size());
-    std::transform(indices.begin(), indices.end(), starts.begin(), start);
-    const at::Tensor rows = at::tensor(starts, at::kLong).unsqueeze(1) + at::arange(length);
-    return neural_.index_select(0, rows.flatten().to(neural_.device()))
-        .view({n, length, channels})
-        .transpose(1, 2);
-  }
-  const bool reusable =
-      buffer.defined() && buffer.size(0) == n && buffer.storage().use_count() == 1;
-  if (!reusable) buffer = at::empty({n, length, channels}, at::kFloat);
-  const float* source = neural_.data_ptr<float>();
-  auto* target = buffer.data_ptr<float>();
-  const std::int64_t window = length * channels;
-  for (std::int64_t i = 0; i < n; ++i)
-    std::memcpy(target + i * window,
-                source + start(indices[static_cast<std::size_t>(i)]) * channels,
-                static_cast<std::size_t>(window) * sizeof(float));
-  return buffer.transpose(1, 2);
-}
-
-Loader::Loader(const Recording& recording, const SamplingSpec& spec, Offset offset,
-               std::int64_t batch_size, std::int64_t num_batches, at::Device device, Random random)
-    : windows_(recording.neural(), offset, device),
-      distributions_(make(recording, spec)),
-      batch_size_(batch_size),
+Loader::Loader(const std::vector<Recording>& sessions, const SamplingSpec& spec,
+               const LoaderOptions& options, Random random, Random mask_random)
+    : options_(options),
+      masks_(spec.masks),
       random_(random),
-      drawn_(static_cast<std::size_t>(2 * batch_size)),
-      positives_(static_cast<std::size_t>(batch_size)),
-      positive_buffers_(distributions_.size()) {
+      mask_random_(mask_random),
+      num_sets_(spec.positives.size()) {
+  check(sessions, spec, options.solver);
+  const bool joined = options.solver.sessions == Sessions::joined;
+  BatchShape shape{options.batch_size, options.num_negatives, joined, {}};
+  for (std::size_t s = 0; s < sessions.size(); ++s) {
+    const Offset offset = joined ? options.offsets.front() : options.offsets.at(s);
+    Session session{
+        WindowGather(sessions[s].neural(), offset, options.device, sessions[s].trials()), {}, {}};
+    for (const std::string& name : spec.targets)
+      session.targets.push_back(sessions[s].label(name).values.to(options.device));
+    session.buffers.resize(2 + spec.positives.size());
+    if (options.solver.full_batch) shape.complete.push_back(session.windows.complete());
+    compared_ += options.solver.full_batch ? static_cast<std::int64_t>(shape.complete.back().size())
+                                           : options.num_negatives;
+    sessions_.push_back(std::move(session));
+  }
+  if (joined) compared_ = options.num_negatives;
+  sampler_ = make_batch_sampler(spec, sessions, shape);
   table_.struct_size = sizeof(table_);
   table_.context = this;
-  table_.num_batches = num_batches;
+  table_.num_batches = options.num_batches;
   table_.next = [](void* context, const grevy_batch* const** batches, std::uint64_t* count,
                    const grevy_error_sink* errors) {
     return detail::guarded(errors, {"host", "loader", "next"}, [&] {
       auto& loader = *static_cast<Loader*>(context);
       loader.lent_.reset();
       loader.current_.clear();
-      loader.current_.push_back(loader.next());
+      loader.current_ = loader.next();
       loader.lent_ = std::make_unique<detail::CBatches>(loader.current_);
       *batches = loader.lent_->data();
       *count = loader.lent_->size();
@@ -111,18 +76,82 @@ Loader::Loader(const Recording& recording, const SamplingSpec& spec, Offset offs
   };
 }
 
-Batch Loader::next() {
-  distributions_.back()->prior(random_, 2 * batch_size_, drawn_.data());
-  references_.assign(drawn_.begin(), drawn_.begin() + batch_size_);
-  negatives_.assign(drawn_.begin() + batch_size_, drawn_.end());
-  Batch batch;
-  batch.reference = windows_.gather(references_, reference_buffer_);
-  for (std::size_t i = 0; i < distributions_.size(); ++i) {
-    distributions_[i]->conditional(random_, references_.data(), batch_size_, positives_.data());
-    batch.positives.push_back(windows_.gather(positives_, positive_buffers_[i]));
+double Loader::chance() const {
+  if (options_.solver.supervised) return std::numeric_limits<double>::quiet_NaN();
+  return static_cast<double>(num_sets_) * std::log(static_cast<double>(compared_));
+}
+
+std::vector<Batch> Loader::next() {
+  const StepDraw draw = sampler_->draw(random_);
+  std::vector<Batch> batches;
+  for (std::size_t s = 0; s < sessions_.size(); ++s) {
+    batches.push_back(options_.solver.full_batch ? series(sessions_[s], draw.sessions[s])
+                                                 : batch(sessions_[s], draw.sessions[s]));
+    batches.back().session = options_.first_session + static_cast<std::int64_t>(s);
   }
-  batch.negative = windows_.gather(negatives_, negative_buffer_);
+  if (options_.solver.sessions == Sessions::joined) return {join(batches)};
+  pair(draw, batches);
+  return batches;
+}
+
+// The reference masks positives, negatives and references in this order, each by itself.
+Batch Loader::batch(Session& session, const SampleDraw& draw) {
+  Batch batch;
+  for (std::size_t i = 0; i < draw.positives.size(); ++i)
+    batch.positives.push_back(windows(session, draw.positives[i], 2 + i));
+  if (!options_.solver.supervised) batch.negative = windows(session, draw.negative, 1);
+  batch.reference = windows(session, draw.reference, 0);
+  const at::Tensor rows =
+      session.targets.empty() ? at::Tensor() : tensor_of(draw.reference, options_.device);
+  for (const at::Tensor& target : session.targets)
+    batch.positives.push_back(target.index_select(0, rows));
   return batch;
+}
+
+Batch Loader::series(const Session& session, const SampleDraw& draw) const {
+  Batch batch;
+  batch.series = session.windows.neural();
+  batch.reference = tensor_of(draw.reference, options_.device);
+  for (const Samples& set : draw.positives)
+    batch.positives.push_back(tensor_of(set, options_.device));
+  batch.negative = tensor_of(draw.negative, options_.device);
+  return batch;
+}
+
+at::Tensor Loader::windows(Session& session, const Samples& samples, std::size_t buffer) {
+  at::Tensor gathered = session.windows.gather(samples, session.buffers[buffer]);
+  if (masks_.empty()) return gathered;
+  at::Tensor rows = gathered.transpose(1, 2).to(at::kCPU).contiguous();
+  masks_.apply(mask_random_, rows.data_ptr<float>(), rows.size(0), rows.size(1), rows.size(2));
+  return rows.to(options_.device).transpose(1, 2);
+}
+
+// Channels side by side.
+Batch Loader::join(const std::vector<Batch>& sessions) {
+  const auto beside = [&](auto&& part) {
+    std::vector<at::Tensor> parts;
+    for (const Batch& session : sessions) parts.push_back(part(session));
+    return at::cat(parts, 1);
+  };
+  Batch all;
+  all.reference = beside([](const Batch& b) { return b.reference; });
+  all.positives = {beside([](const Batch& b) { return b.positives.front(); })};
+  all.negative = beside([](const Batch& b) { return b.negative; });
+  return all;
+}
+
+void Loader::pair(const StepDraw& draw, std::vector<Batch>& batches) const {
+  if (draw.index.empty()) return;
+  const auto stacked = [&](const std::vector<Samples>& sets) {
+    std::vector<at::Tensor> rows;
+    for (const Samples& set : sets) rows.push_back(tensor_of(set, options_.device));
+    return rows.size() == 1 ? rows.front() : at::stack(rows);
+  };
+  const at::Tensor index = stacked(draw.index), index_reversed = stacked(draw.index_reversed);
+  for (Batch& batch : batches) {
+    batch.index = index;
+    batch.index_reversed = index_reversed;
+  }
 }
 
 }  // namespace grevy::host

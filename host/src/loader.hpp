@@ -1,63 +1,67 @@
-// Batches of windows from a recording.
+// Batches of windows (or of whole series) from recordings.
 #ifndef GREVY_HOST_LOADER_HPP
 #define GREVY_HOST_LOADER_HPP
 
-#include <grevy/calls.hpp>
-#include <grevy/host/recording.hpp>
-#include <grevy/host/sampling.hpp>
+#include "batch_sampler.hpp"
+#include "window_gather.hpp"
+
+#include <grevy/host/masking.hpp>
 
 #include <memory>
-#include <string>
 #include <vector>
 
 namespace grevy::host {
 
-// Which labels of a recording the sampling looks at; empty: none.
-struct SamplingSpec {
-  SamplingOptions options;
-  std::vector<std::string> continuous;  // joined along the columns
-  std::string discrete;
-  bool hybrid = false;  // a second set of positives, time_offset samples later
+struct LoaderOptions {
+  SolverInfo solver;                 // what the batches must look like
+  std::vector<Offset> offsets;       // receptive field of each session's model; joined: one
+  std::int64_t batch_size = 512;     // references per session; full batch: not looked at
+  std::int64_t num_negatives = 512;  // likewise
+  std::int64_t num_batches = 1;      // a pass
+  std::int64_t first_session = 0;    // number of the first session given
+  at::Device device = at::kCPU;
 };
 
-// Gathers windows: sample i becomes rows i - left .. i + right - 1, with i clamped to
-// [left, T - right], so that samples near a border share the first or last complete window. Rows
-// are copied whole, (n, L, C), and shown as (n, C, L).
-class WindowGather {
- public:
-  // neural: float32 (T, C) on the CPU, moved to `device`. Errors: invalid_value where T < L.
-  WindowGather(const at::Tensor& neural, Offset offset, at::Device device);
-  // indices: int64 values in [0, T). `buffer` is used again where nobody else holds it.
-  at::Tensor gather(const std::vector<std::int64_t>& indices, at::Tensor& buffer) const;
-
- private:
-  at::Tensor neural_;
-  Offset offset_;
-};
-
-// Endless batches: 2n draws of the prior are references and negatives, each conditional gives a set
-// of positives. Hybrid batches draw from the prior of `time`, so that both sets exist for every
-// reference. The random state is the loader's own.
+// Endless batches. The random state is the loader's own: one generator for samples, one for masks.
 class Loader {
  public:
-  // Errors: those of make_distribution and WindowGather; not_found for a label that does not exist.
-  Loader(const Recording& recording, const SamplingSpec& spec, Offset offset,
-         std::int64_t batch_size, std::int64_t num_batches, at::Device device, Random random);
+  // Errors: those of make_batch_sampler, WindowGather and Masks; not_found for a label that does
+  // not exist; invalid_value for a number of sessions or sets of positives that the solver does not
+  // work with.
+  Loader(const std::vector<Recording>& sessions, const SamplingSpec& spec,
+         const LoaderOptions& options, Random random, Random mask_random);
   Loader(const Loader&) = delete;
   Loader& operator=(const Loader&) = delete;
 
   const grevy_loader* table() const { return &table_; }
-  Batch next();
+  std::vector<Batch> next();  // one per session, or one for all that are joined
+  // InfoNCE of a constant embedding, summed over the sets of positives; NaN where there are
+  // targets.
+  double chance() const;
   Random& random() { return random_; }
+  Random& mask_random() { return mask_random_; }
 
  private:
-  WindowGather windows_;
-  std::vector<std::unique_ptr<Distribution>> distributions_;  // the last one's prior counts
-  std::int64_t batch_size_;
-  Random random_;
-  std::vector<std::int64_t> drawn_, references_, negatives_, positives_;
-  at::Tensor reference_buffer_, negative_buffer_;
-  std::vector<at::Tensor> positive_buffers_;
+  // A session with the buffers of its windows.
+  struct Session {
+    WindowGather windows;
+    std::vector<at::Tensor> targets;
+    std::vector<at::Tensor> buffers;
+  };
+
+  Batch batch(Session& session, const SampleDraw& draw);
+  Batch series(const Session& session, const SampleDraw& draw) const;
+  at::Tensor windows(Session& session, const Samples& samples, std::size_t buffer);
+  static Batch join(const std::vector<Batch>& sessions);
+  void pair(const StepDraw& draw, std::vector<Batch>& batches) const;
+
+  LoaderOptions options_;
+  std::vector<Session> sessions_;
+  std::unique_ptr<BatchSampler> sampler_;
+  Masks masks_;
+  Random random_, mask_random_;
+  std::int64_t compared_ = 0;  // negatives that a reference is compared with
+  std::size_t num_sets_ = 0;
   grevy_loader table_{};
   std::vector<Batch> current_;
   std::unique_ptr<detail::CBatches> lent_;

@@ -4,6 +4,7 @@
 
 #include <torch/types.h>
 
+#include <algorithm>
 #include <cmath>
 #include <sstream>
 
@@ -75,7 +76,7 @@ void Recording::add_continuous(const std::string& name, const at::Tensor& values
   check_rows(values, what);
   const at::Tensor rows = to_float_rows(values.dim() == 1 ? values.unsqueeze(1) : values);
   host::check_finite(rows, what);
-  labels_.push_back({name, false, rows});
+  labels_.push_back({name, false, rows, {}});
 }
 
 void Recording::add_discrete(const std::string& name, const at::Tensor& values,
@@ -89,7 +90,34 @@ void Recording::add_discrete(const std::string& name, const at::Tensor& values,
     throw Error(ErrorCode::invalid_value,
                 what + ": found shape " + shape_text(values) + "; a discrete label is (time)");
   check_rows(column, what);
-  labels_.push_back({name, true, column.to(at::kCPU, at::kLong).contiguous()});
+  labels_.push_back({name, true, column.to(at::kCPU, at::kLong).contiguous(), {}});
+}
+
+void Recording::add_text(const std::string& name, const std::vector<std::string>& values,
+                         const std::vector<std::string>& classes, const std::string& source) {
+  std::vector<std::int64_t> numbers;
+  for (const std::string& value : values) {
+    const auto found = std::find(classes.begin(), classes.end(), value);
+    if (found == classes.end())
+      throw Error(ErrorCode::not_found,
+                  "label \"" + name + "\": \"" + value + "\" is not among its classes");
+    numbers.push_back(found - classes.begin());
+  }
+  add_discrete(name, at::tensor(numbers, at::kLong), source);
+  labels_.back().classes = classes;
+}
+
+void Recording::set_trials(const at::Tensor& ids, const std::string& source) {
+  const std::string what = source.empty() ? "trials" : source;
+  if (!ids.defined() || ids.is_floating_point() || ids.dim() != 1)
+    throw Error(ErrorCode::invalid_type,
+                what + ": trials are integers (time), a number per sample");
+  check_rows(ids, what);
+  const at::Tensor numbers = ids.to(at::kCPU, at::kLong).contiguous();
+  const auto* id = numbers.data_ptr<std::int64_t>();
+  trials_ = {0};
+  for (std::int64_t i = 1; i < num_samples(); ++i)
+    if (id[i] != id[i - 1]) trials_.push_back(i);
 }
 
 const Label& Recording::label(const std::string& name) const {
@@ -111,7 +139,21 @@ Recording Recording::slice(std::int64_t begin, std::int64_t end) const {
   part.neural_ = neural_.slice(0, begin, end);
   part.first_row_ += begin;
   for (Label& label : part.labels_) label.values = label.values.slice(0, begin, end);
+  part.trials_.clear();
+  if (!trials_.empty()) part.trials_ = {0};
+  for (const std::int64_t trial : trials_)
+    if (trial > begin && trial < end) part.trials_.push_back(trial - begin);
   return part;
+}
+
+Recording Recording::with_neural(const at::Tensor& neural) const {
+  Recording other = *this;
+  other.neural_ = Recording(neural, source_).neural_;
+  if (other.num_samples() != num_samples())
+    throw Error(ErrorCode::invalid_value, source_ + ": found " +
+                                              std::to_string(other.num_samples()) +
+                                              " samples; must be " + std::to_string(num_samples()));
+  return other;
 }
 
 void Recording::check_finite() const { host::check_finite(neural_, source_, first_row_); }

@@ -1,8 +1,10 @@
 #include "loader.hpp"
 
+#include <grevy/host/consistency.hpp>
 #include <grevy/host/evaluation.hpp>
 #include <grevy/host/run.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <sstream>
@@ -21,11 +23,18 @@ at::Tensor thin(std::int64_t count, std::int64_t limit) {
 // One side of the decoding: the part that is the decoder's reference, or the held-out one.
 struct Side {
   at::Tensor embedding, windows;  // (n, D), (n, L * C)
-  at::Tensor rows;                // (n), samples of the whole recording
+  at::Tensor rows;                // (n), samples of the part
 };
 
+TransformOptions of_session(std::int64_t session) {
+  TransformOptions options;
+  options.session = session;
+  return options;
+}
+
 // The picked rows of a part's embedding; the embedding as a whole need not fit memory.
-at::Tensor embed(const Trainer& trainer, const at::Tensor& neural, const at::Tensor& picked) {
+at::Tensor embed(const Trainer& trainer, const Recording& part, std::int64_t session,
+                 const at::Tensor& picked) {
   const auto* wanted = picked.data_ptr<std::int64_t>();
   std::vector<at::Tensor> kept;
   std::int64_t first = 0, next = 0;
@@ -36,22 +45,34 @@ at::Tensor embed(const Trainer& trainer, const at::Tensor& neural, const at::Ten
     if (!local.empty()) kept.push_back(rows.index_select(0, at::tensor(local, at::kLong)));
     first += rows.size(0);
   };
-  trainer.transform(neural, keep, {});
+  trainer.transform(part, keep, of_session(session));
   return at::cat(kept);
 }
 
-Side make_side(const Trainer& trainer, const Recording& recording, std::int64_t begin,
-               std::int64_t end, std::int64_t limit) {
-  const at::Tensor neural = recording.neural().slice(0, begin, end);
-  const at::Tensor picked = thin(trainer.num_rows(neural, {}), limit);
-  // A resampling model embeds every resample_factor-th sample.
-  const at::Tensor samples = (picked * trainer.model_info().resample_factor).contiguous();
+// Sample of each row of the embedding: a resampling model embeds every resample_factor-th sample
+// of a trial.
+at::Tensor embedded_samples(const Recording& part, std::int64_t resample_factor) {
+  std::vector<std::int64_t> borders = part.trials();
+  if (borders.empty()) borders = {0};
+  borders.push_back(part.num_samples());
+  std::vector<at::Tensor> samples;
+  for (std::size_t i = 1; i < borders.size(); ++i)
+    samples.push_back(at::arange(borders[i - 1], borders[i], resample_factor, at::kLong));
+  return at::cat(samples);
+}
+
+Side make_side(const Trainer& trainer, const Recording& part, std::int64_t session,
+               std::int64_t limit) {
+  const ModelInfo& info = trainer.model_info(session);
+  const at::Tensor embedded = embedded_samples(part, info.resample_factor);
+  const at::Tensor picked = thin(embedded.numel(), limit);
+  const at::Tensor samples = embedded.index_select(0, picked);
   const std::vector<std::int64_t> indices(samples.data_ptr<std::int64_t>(),
                                           samples.data_ptr<std::int64_t>() + samples.numel());
   at::Tensor buffer;
   const at::Tensor windows =
-      WindowGather(neural, trainer.model_info().offset, at::kCPU).gather(indices, buffer);
-  return {embed(trainer, neural, picked), windows.transpose(1, 2).flatten(1), samples + begin};
+      WindowGather(part.neural(), info.offset, at::kCPU, part.trials()).gather(indices, buffer);
+  return {embed(trainer, part, session, picked), windows.transpose(1, 2).flatten(1), samples};
 }
 
 json number(double value) { return std::isfinite(value) ? json(value) : json(nullptr); }
@@ -62,11 +83,24 @@ json numbers(const std::vector<double>& values) {
   return list;
 }
 
-json score(const Label& label, const at::Tensor& values, const Side& train, const Side& held_out,
+// Labels of both data.
+struct LabelValues {
+  at::Tensor train, held_out;
+};
+
+// Shifted by half the recording: what chance looks like.
+LabelValues rolled(const LabelValues& values) {
+  const at::Tensor whole = at::cat({values.train, values.held_out});
+  const at::Tensor moved = at::roll(whole, {whole.size(0) / 2}, {0});
+  const std::int64_t middle = values.train.size(0);
+  return {moved.slice(0, 0, middle), moved.slice(0, middle)};
+}
+
+json score(bool discrete, const LabelValues& values, const Side& train, const Side& held_out,
            const at::Tensor& neighbours) {
-  const at::Tensor known = values.index_select(0, train.rows),
-                   truth = values.index_select(0, held_out.rows);
-  if (label.discrete) {
+  const at::Tensor known = values.train.index_select(0, train.rows),
+                   truth = values.held_out.index_select(0, held_out.rows);
+  if (discrete) {
     const DiscreteScore s = score_discrete(truth, decode_discrete(known, neighbours));
     return {{"balanced_accuracy", number(s.balanced_accuracy)}, {"accuracy", number(s.accuracy)}};
   }
@@ -76,42 +110,103 @@ json score(const Label& label, const at::Tensor& values, const Side& train, cons
           {"median_absolute_error", numbers(s.median_absolute_error)}};
 }
 
-json decode(const Trainer& trainer, const Recording& recording, std::int64_t num_train) {
+// The same labels from each slice of the embedding alone, for models that have slices.
+json decode_subspaces(const Trainer& trainer, const Recording& train_part,
+                      const Recording& held_out_part, const Side& train, const Side& held_out) {
+  json list = json::array();
+  const std::int64_t k = std::min(
+      trainer.experiment().at("/evaluation/neighbours").get<std::int64_t>(), train.rows.numel());
+  for (const json& range :
+       trainer.experiment().at("/model").value("feature_ranges", json::array())) {
+    const auto cut = [&](const Side& side) {
+      return side.embedding.slice(1, range.at(0), range.at(1)).contiguous();
+    };
+    const at::Tensor near = nearest_rows(cut(train), cut(held_out), k, Metric::euclidean);
+    json labels = json::object();
+    for (const Label& label : train_part.labels())
+      labels[label.name] =
+          score(label.discrete, {label.values, held_out_part.label(label.name).values}, train,
+                held_out, near);
+    list.push_back({{"features", range}, {"labels", labels}});
+  }
+  return list;
+}
+
+json decode(const Trainer& trainer, const Recording& train_part, const Recording& held_out_part,
+            std::int64_t session) {
   const json& options = trainer.experiment().at("/evaluation");
   const std::int64_t limit = options.at("max_samples");
-  const Side train = make_side(trainer, recording, 0, num_train, limit);
-  const Side held_out = make_side(trainer, recording, num_train, recording.num_samples(), limit);
+  const Side train = make_side(trainer, train_part, session, limit);
+  const Side held_out = make_side(trainer, held_out_part, session, limit);
   const json& wish = options.at("metric");
-  const bool cosine = wish.is_null() ? trainer.model_info().normalized : wish == "cosine";
+  const bool cosine = wish.is_null() ? trainer.model_info(session).normalized : wish == "cosine";
   const Metric metric = cosine ? Metric::cosine : Metric::euclidean;
   const std::int64_t k = std::min(options.at("neighbours").get<std::int64_t>(), train.rows.numel());
   const at::Tensor near = nearest_rows(train.embedding, held_out.embedding, k, metric);
   const at::Tensor near_raw = nearest_rows(train.windows, held_out.windows, k, metric);
   json labels = json::object();
-  for (const Label& label : recording.labels()) {
-    const at::Tensor rolled = at::roll(label.values, {recording.num_samples() / 2}, {0});
-    labels[label.name] = {{"type", label.discrete ? "discrete" : "continuous"},
-                          {"embedding", score(label, label.values, train, held_out, near)},
-                          {"raw_windows", score(label, label.values, train, held_out, near_raw)},
-                          {"rolled_labels", score(label, rolled, train, held_out, near)}};
+  for (const Label& label : train_part.labels()) {
+    const LabelValues values{label.values, held_out_part.label(label.name).values};
+    labels[label.name] = {
+        {"type", label.discrete ? "discrete" : "continuous"},
+        {"embedding", score(label.discrete, values, train, held_out, near)},
+        {"raw_windows", score(label.discrete, values, train, held_out, near_raw)},
+        {"rolled_labels", score(label.discrete, rolled(values), train, held_out, near)}};
+    if (!label.classes.empty()) labels[label.name]["classes"] = label.classes;
   }
   return {{"neighbours", k},
           {"metric", cosine ? "cosine" : "euclidean"},
           {"train_samples", train.rows.numel()},
           {"held_out_samples", held_out.rows.numel()},
-          {"labels", labels}};
+          {"labels", labels},
+          {"subspaces", decode_subspaces(trainer, train_part, held_out_part, train, held_out)}};
 }
 
-json held_out_infonce(const Trainer& trainer, const Recording& held_out) {
-  const Experiment& experiment = trainer.experiment();
-  const std::int64_t batches = experiment.at("/evaluation/num_batches");
-  json result = {{"chance", std::log(static_cast<double>(experiment.batch_size()))},
-                 {"num_batches", batches}};
+// A part too short for the experiment's sampling is no reason to lose the rest.
+template <class Measure>
+json infonce(std::int64_t num_batches, Measure&& measure) {
+  json result = {{"num_batches", num_batches}};
   try {
-    result["held_out"] = number(trainer.loss_on(held_out, batches));
-  } catch (const Error&
-               e) {  // a part too short for the experiment's sampling is no reason to lose the rest
-    result["held_out"] = nullptr;
+    const HeldOut found = measure(num_batches);
+    result["held_out"] = number(found.loss);
+    result["chance"] = number(found.chance);
+  } catch (const Error& e) {
+    result["held_out"] = result["chance"] = nullptr;
+    result["reason"] = e.what();
+  }
+  return result;
+}
+
+// A full batch is the same every time but for the pairs that are drawn.
+std::int64_t num_batches(const Trainer& trainer) {
+  if (trainer.solver_info().full_batch) return 1;
+  return trainer.experiment().at("/evaluation/num_batches");
+}
+
+// R2 of one session's embedding from another's, averaged in bins of a continuous label's first
+// column.
+json consistency(const Trainer& trainer, const std::vector<Recording>& held_out) {
+  const auto& labels = held_out.front().labels();
+  const auto label =
+      std::find_if(labels.begin(), labels.end(), [](const Label& l) { return !l.discrete; });
+  if (label == labels.end()) return nullptr;
+  const std::int64_t limit = trainer.experiment().at("/evaluation/max_samples");
+  std::vector<at::Tensor> embeddings, values;
+  for (std::size_t s = 0; s < held_out.size(); ++s) {
+    const Side side = make_side(trainer, held_out[s], static_cast<std::int64_t>(s), limit);
+    embeddings.push_back(side.embedding);
+    values.push_back(held_out[s].label(label->name).values.select(1, 0).index_select(0, side.rows));
+  }
+  json result = {{"label", label->name}};
+  try {
+    const Consistency found = consistency_between_datasets(embeddings, values, {}, 30);
+    double sum = 0;
+    for (const double score : found.scores) sum += score;
+    result["mean_r2"] = number(sum / static_cast<double>(found.scores.size()));
+    result["r2"] = numbers(found.scores);
+    result["pairs"] = found.pairs;
+  } catch (const Error& e) {
+    result["mean_r2"] = nullptr;
     result["reason"] = e.what();
   }
   return result;
@@ -132,6 +227,13 @@ std::string joined(const json& list) {
   return text;
 }
 
+std::string statistics(const json& step) {
+  std::string text;
+  for (const auto& [name, value] : step.items())
+    text += (text.empty() ? "" : "  ") + name + " " + fixed(value, "%.4f");
+  return text;
+}
+
 void add_row(std::ostringstream& out, const std::string& a, const std::string& b,
              const std::string& c, const std::string& d) {
   char line[256];
@@ -149,6 +251,15 @@ void add_measure(std::ostringstream& out, const std::string& title, const json& 
   add_row(out, title, cell("embedding"), cell("raw_windows"), cell("rolled_labels"));
 }
 
+// "position 0.92, direction 0.61": R2, or balanced accuracy.
+std::string scores(const json& labels) {
+  std::string text;
+  for (const auto& [name, score] : labels.items())
+    text += (text.empty() ? "" : ", ") + name + " " +
+            fixed(score.contains("mean_r2") ? score.at("mean_r2") : score.at("balanced_accuracy"));
+  return text;
+}
+
 void add_decoding(std::ostringstream& out, const json& decoding) {
   out << "\nDecoding the held-out part (" << decoding.at("neighbours") << " nearest neighbours, "
       << decoding.at("metric").get<std::string>() << ", " << decoding.at("train_samples") << " -> "
@@ -163,33 +274,75 @@ void add_decoding(std::ostringstream& out, const json& decoding) {
       add_measure(out, name + ": median abs. error", label, "median_absolute_error");
     }
   }
+  for (const json& subspace : decoding.at("subspaces"))
+    out << "  features " << subspace.at("features").dump()
+        << " alone: " << scores(subspace.at("labels")) << "\n";
 }
 
 }  // namespace
 
-json evaluate(const Trainer& trainer, const Recording& recording, std::int64_t num_train) {
-  const std::int64_t held_out = recording.num_samples() - num_train,
-                     length = trainer.model_info().offset.length();
-  if (held_out < length)
-    return {{"infonce", nullptr},
-            {"decoding", nullptr},
-            {"evaluation_skipped", std::to_string(held_out) +
-                                       " samples are held out; the model's receptive field needs " +
-                                       std::to_string(length)}};
-  json result = {
-      {"infonce", held_out_infonce(trainer, recording.slice(num_train, recording.num_samples()))},
-      {"decoding", nullptr}};
-  if (recording.labels().empty()) return result;
-  result["decoding"] = decode(trainer, recording, num_train);
+namespace {
+
+// Empty where everything can be evaluated.
+std::string skip_reason(const Trainer& trainer, const TrainingData& data) {
+  if (data.held_out.empty()) return "0 samples are held out";
+  for (std::size_t s = 0; s < data.held_out.size(); ++s) {
+    const std::int64_t count = data.held_out[s].num_samples(),
+                       length = trainer.model_info(static_cast<std::int64_t>(s)).offset.length();
+    if (count < length)
+      return std::to_string(count) + " samples are held out; the model's receptive field needs " +
+             std::to_string(length);
+  }
+  return {};
+}
+
+json evaluate_sessions(const Trainer& trainer, const TrainingData& data) {
+  const bool joined = trainer.solver_info().sessions == SolverInfo::Sessions::joined;
+  const std::vector<Recording>&train = data.train, &held_out = data.held_out;
+  json sessions = json::array();
+  std::vector<Recording> embedded = held_out;
+  for (std::size_t s = 0; s < held_out.size(); ++s) {
+    const auto number = static_cast<std::int64_t>(s);
+    if (joined) embedded[s] = trainer.line_up(held_out, number);
+    json session = {{"decoding", decode(trainer, joined ? trainer.line_up(train, number) : train[s],
+                                        embedded[s], number)}};
+    if (!joined)
+      session["infonce"] = infonce(num_batches(trainer), [&](std::int64_t batches) {
+        return trainer.loss_on_session(held_out[s], number, batches);
+      });
+    sessions.push_back(session);
+  }
+  return {{"sessions", sessions}, {"consistency", consistency(trainer, embedded)}};
+}
+
+}  // namespace
+
+json evaluate(const Trainer& trainer, const TrainingData& data) {
+  const std::string reason = skip_reason(trainer, data);
+  if (!reason.empty())
+    return {{"infonce", nullptr}, {"decoding", nullptr}, {"evaluation_skipped", reason}};
+  json result = {{"infonce", infonce(num_batches(trainer), [&](std::int64_t batches) {
+                    return trainer.loss_on(data.held_out, batches);
+                  })}};
+  if (data.whole.size() > 1) {
+    result.update(evaluate_sessions(trainer, data));
+    return result;
+  }
+  result["decoding"] = nullptr;
+  if (!data.whole.front().labels().empty())
+    result["decoding"] = decode(trainer, data.train.front(), data.held_out.front(), 0);
   return result;
 }
 
 std::string Summary::brief() const {
   const json& d = document;
   std::string text = (finished ? "finished " : "stopped after ") + d.at("step").dump() + " steps";
-  if (d.contains("infonce") && d.at("infonce").is_object())
-    text += ", held-out InfoNCE " + fixed(d.at("infonce").at("held_out")) + " (chance " +
-            fixed(d.at("infonce").at("chance")) + ")";
+  if (!d.contains("infonce") || !d.at("infonce").is_object()) return text;
+  const json& loss = d.at("infonce");
+  if (loss.at("chance").is_null() && loss.at("held_out").is_number())
+    return text + ", held-out loss " + fixed(loss.at("held_out"));
+  text += ", held-out InfoNCE " + fixed(loss.at("held_out")) + " (chance " +
+          fixed(loss.at("chance")) + ")";
   return text;
 }
 
@@ -199,13 +352,26 @@ std::string Summary::report() const {
   out << "\n"
       << d.at("model").at("name").get<std::string>() << " (" << d.at("model").at("parameters")
       << " parameters), " << d.at("criterion").get<std::string>() << ", "
-      << d.at("solver").get<std::string>() << ", seed " << d.at("seed") << "\n"
-      << d.at("recording").at("samples") << " samples x " << d.at("recording").at("channels")
-      << " channels, " << d.at("recording").at("train_samples") << " to train on\n";
+      << d.at("solver").get<std::string>() << ", seed " << d.at("seed") << "\n";
+  for (const json& r : d.contains("recordings") ? d.at("recordings") : json{d.at("recording")})
+    out << r.at("samples") << " samples x " << r.at("channels") << " channels, "
+        << r.at("train_samples") << " to train on\n";
   out << brief() << "; " << fixed(d.at("time").at("train_s"), "%.1f") << " s ("
       << fixed(d.at("time").at("steps_per_s"), "%.1f") << " steps/s), peak memory "
       << fixed(d.at("peak_memory_mb"), "%.0f") << " MB\n";
+  if (d.contains("training"))
+    out << "first step:  " << statistics(d.at("training").at("first"))
+        << "\nlast step:   " << statistics(d.at("training").at("last")) << "\n";
   if (d.contains("decoding") && d.at("decoding").is_object()) add_decoding(out, d.at("decoding"));
+  if (d.contains("sessions"))
+    for (std::size_t i = 0; i < d.at("sessions").size(); ++i) {
+      out << "\nSession " << i << "\n";
+      add_decoding(out, d.at("sessions").at(i).at("decoding"));
+    }
+  if (d.contains("consistency") && d.at("consistency").is_object())
+    out << "\nConsistency between sessions (R2 at equal "
+        << d.at("consistency").at("label").get<std::string>()
+        << "): " << fixed(d.at("consistency").at("mean_r2")) << "\n";
   if (d.contains("evaluation_skipped"))
     out << "No evaluation: " << d.at("evaluation_skipped").get<std::string>() << "\n";
   return out.str();

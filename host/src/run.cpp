@@ -25,10 +25,20 @@ struct Folder {
   fs::path experiment() const { return path / "experiment.json"; }
   fs::path log() const { return path / "log.jsonl"; }
   fs::path checkpoint() const { return path / "checkpoint.safetensors"; }
-  fs::path embedding() const { return path / "embedding.npy"; }
   fs::path summary() const { return path / "summary.json"; }
+  // Of one session "embedding.npy", of several "embedding_0.npy", ...
+  fs::path embedding(std::size_t session, std::size_t count) const {
+    return path / (count == 1 ? "embedding.npy" : "embedding_" + std::to_string(session) + ".npy");
+  }
+  // What an earlier run has left.
   std::vector<fs::path> files() const {
-    return {experiment(), log(), checkpoint(), embedding(), summary()};
+    std::vector<fs::path> found = {experiment(), log(), checkpoint(), summary()};
+    std::error_code error;
+    for (const auto& entry : fs::directory_iterator(path, error))
+      if (entry.path().filename().string().rfind("embedding", 0) == 0 &&
+          entry.path().extension() == ".npy")
+        found.push_back(entry.path());
+    return found;
   }
 };
 
@@ -89,6 +99,12 @@ void check_steps(const Experiment& experiment, std::int64_t done) {
                                               ", the steps that the run has done");
 }
 
+json statistics_of(const StepReport& report) {
+  json values = json::object();
+  for (const Statistic& s : report.statistics) values[s.name] = s.value;
+  return values;
+}
+
 // One JSON object a line, each line whole when the process dies.
 class Log {
  public:
@@ -104,9 +120,10 @@ class Log {
     stream_.open(file, std::ios::app);
   }
   void add(const StepReport& report) {
-    json line = {{"step", report.step}};
-    for (const Statistic& s : report.statistics) line[s.name] = s.value;
+    json line = statistics_of(report);
+    line["step"] = report.step;
     if (report.validation_loss) line["validation"] = *report.validation_loss;
+    for (const Statistic& s : report.validation_parts) line["validation_" + s.name] = s.value;
     stream_ << line.dump() + "\n" << std::flush;
     if (!stream_) throw Error(ErrorCode::io, file_.string() + ": cannot be written");
   }
@@ -136,42 +153,73 @@ json resources() {
           {"peak_memory_mb", static_cast<double>(usage.ru_maxrss) / 1024}};
 }
 
-json describe(const Trainer& trainer, const Recording& recording, std::int64_t num_train) {
+json describe(const Recording& recording, std::int64_t num_train) {
+  return {{"samples", recording.num_samples()},
+          {"channels", recording.num_channels()},
+          {"train_samples", num_train}};
+}
+
+json describe(const Trainer& trainer, const TrainingData& data) {
   const Experiment& experiment = trainer.experiment();
-  return {
+  json document = {
       {"seed", experiment.seed()},
       {"device", experiment.device()},
       {"threads", at::get_num_threads()},
       {"versions", {{"grevy", version()}, {"libtorch", GREVY_STAMP}}},
-      {"recording",
-       {{"samples", recording.num_samples()},
-        {"channels", recording.num_channels()},
-        {"train_samples", num_train}}},
       {"model", {{"name", trainer.model().component()}, {"parameters", trainer.num_parameters()}}},
       {"criterion", trainer.criterion().component()},
       {"solver", trainer.solver().component()}};
+  json recordings = json::array();
+  for (std::size_t s = 0; s < data.whole.size(); ++s)
+    recordings.push_back(describe(data.whole[s], data.train[s].num_samples()));
+  document[recordings.size() == 1 ? "recording" : "recordings"] =
+      recordings.size() == 1 ? recordings[0] : recordings;
+  return document;
 }
 
-void write_embedding(const Trainer& trainer, const Recording& recording, const fs::path& file) {
-  NpyWriter writer(file, trainer.num_rows(recording.neural(), {}), trainer.model_info().num_output);
+void write_embedding(const Trainer& trainer, const Recording& recording, std::int64_t session,
+                     const fs::path& file) {
+  TransformOptions options;
+  options.session = session;
+  NpyWriter writer(file, trainer.num_rows(recording, options),
+                   trainer.model_info(session).num_output);
   trainer.transform(
-      recording.neural(),
-      [&](const at::Tensor& rows) { writer.append(rows.data_ptr<float>(), rows.size(0)); }, {});
+      recording,
+      [&](const at::Tensor& rows) { writer.append(rows.data_ptr<float>(), rows.size(0)); },
+      options);
   writer.finish();
 }
 
+void write_embeddings(const Trainer& trainer, const std::vector<Recording>& sessions,
+                      const Folder& folder) {
+  const bool joined = trainer.solver_info().sessions == SolverInfo::Sessions::joined;
+  for (std::size_t s = 0; s < sessions.size(); ++s) {
+    const auto number = static_cast<std::int64_t>(s);
+    write_embedding(trainer, joined ? trainer.line_up(sessions, number) : sessions[s], number,
+                    folder.embedding(s, sessions.size()));
+  }
+}
+
 }  // namespace
+
+TrainingData split_recordings(const Experiment& experiment, std::vector<Recording> sessions) {
+  TrainingData data;
+  for (const Recording& session : sessions) {
+    const std::int64_t middle = num_train_samples(experiment, session), end = session.num_samples();
+    data.train.push_back(session.slice(0, middle));
+    if (middle < end) data.held_out.push_back(session.slice(middle, end));
+  }
+  if (data.held_out.size() != sessions.size()) data.held_out.clear();
+  data.whole = std::move(sessions);
+  return data;
+}
 
 Summary run(Host& host, const Experiment& experiment, const RunOptions& options) {
   const Clock total;
   const Folder folder(options.folder);
   check_folder(folder, options);
-  const Recording recording = load_recording(experiment);
-  const std::int64_t num_train = num_train_samples(experiment, recording);
-  const bool all = num_train == recording.num_samples();
-  const auto held_out =
-      all ? std::nullopt : std::optional(recording.slice(num_train, recording.num_samples()));
-  Trainer trainer(host, experiment, recording.slice(0, num_train), held_out);
+  const TrainingData data = split_recordings(experiment, load_recordings(experiment));
+  Trainer trainer(host, experiment, data.train, data.held_out);
   if (options.resume) {
     check_same_experiment(experiment, folder);
     trainer.load(folder.checkpoint());
@@ -183,10 +231,13 @@ Summary run(Host& host, const Experiment& experiment, const RunOptions& options)
 
   const std::int64_t first_step = trainer.step();
   const std::int64_t log_frequency = experiment.at("/training/log_frequency");
+  json first, last;  // statistics of the first and the last step
   FitCallbacks callbacks;
   callbacks.should_stop = options.should_stop;
   callbacks.on_checkpoint = [&](std::int64_t) { trainer.save(folder.checkpoint()); };
   callbacks.on_step = [&](const StepReport& report) {
+    last = statistics_of(report);
+    if (first.is_null()) first = last;
     if (report.step % log_frequency == 0 || report.validation_loss) log.add(report);
     if (options.on_step) options.on_step(report);
   };
@@ -196,13 +247,14 @@ Summary run(Host& host, const Experiment& experiment, const RunOptions& options)
   const double seconds = training.seconds();
 
   json& document = summary.document;
-  document = describe(trainer, recording, num_train);
+  document = describe(trainer, data);
   document["finished"] = summary.finished;
   document["step"] = trainer.step();
+  if (!first.is_null()) document["training"] = {{"first", first}, {"last", last}};
   document["plugins"] = read_checkpoint_info(folder.checkpoint()).at("plugins");
   if (summary.finished) {
-    write_embedding(trainer, recording, folder.embedding());
-    document.update(evaluate(trainer, recording, num_train));
+    write_embeddings(trainer, data.whole, folder);
+    document.update(evaluate(trainer, data));
   }
   const json used = resources();
   const auto steps = static_cast<double>(trainer.step() - first_step);

@@ -426,6 +426,9 @@ void validate(const json& value, const json& schema, const std::string& file,
 }
 
 void apply_defaults(json& value, const json& schema) {
+  const json* items = member(schema, "items");
+  if (items && value.is_array())
+    for (json& item : value) apply_defaults(item, *items);
   const json* properties = member(schema, "properties");
   if (!properties || !value.is_object()) return;
   for (const auto& item : properties->items()) {

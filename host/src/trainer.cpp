@@ -1,7 +1,8 @@
 #include "adam.hpp"
 #include "checkpoint.hpp"
-#include "file_hash.hpp"
+#include "line_up.hpp"
 #include "loader.hpp"
+#include "network.hpp"
 #include "sampling_spec.hpp"
 #include "transform.hpp"
 
@@ -16,13 +17,6 @@ namespace {
 
 using nlohmann::json;
 
-std::string name_of(const json& spec) { return spec.at("name").get<std::string>(); }
-
-std::string options_of(json spec) {
-  spec.erase("name");
-  return spec.dump();
-}
-
 AdamOptions adam_options(const json& spec) {
   AdamOptions options;
   options.learning_rate = spec.at("learning_rate");
@@ -32,10 +26,6 @@ AdamOptions adam_options(const json& spec) {
   options.weight_decay = spec.at("weight_decay");
   options.amsgrad = spec.at("amsgrad");
   return options;
-}
-
-void append(NamedTensors& all, const std::string& prefix, const NamedTensors& tensors) {
-  for (const NamedTensor& t : tensors) all.push_back({prefix + "." + t.name, t.tensor, t.trained});
 }
 
 // 64-bit words as text: JSON numbers of other programs are doubles.
@@ -54,103 +44,162 @@ Random::State parse_words(const json& list) {
   return state;
 }
 
+bool has_shape(const StoredTensors& content, const NamedTensor& tensor) {
+  const auto found = content.tensors.find(tensor.name);
+  return found != content.tensors.end() && tensor.tensor.sizes() == found->second.shape;
+}
+
+Statistics read_statistics(const grevy_statistic* statistics, std::uint64_t count) {
+  Statistics found;
+  for (std::uint64_t i = 0; i < count; ++i)
+    found.push_back({std::string(detail::view(statistics[i].name)), statistics[i].value});
+  return found;
+}
+
+template <class Body>
+void for_trials(const Recording& recording, Body&& body) {
+  std::vector<std::int64_t> borders = recording.trials();
+  if (borders.empty()) borders = {0};
+  borders.push_back(recording.num_samples());
+  for (std::size_t i = 1; i < borders.size(); ++i) body(borders[i - 1], borders[i]);
+}
+
 }  // namespace
 
 struct Trainer::Impl {
-  Impl(Host& the_host, Experiment the_experiment, std::int64_t num_input)
-      : host(the_host),
-        experiment(std::move(the_experiment)),
-        device(parse_device(experiment.device())) {
-    CreateOptions create;
-    create.device = device;
-    const auto seeded = [&](const char* purpose, std::int64_t input) {
-      create.seed = derive_seed(experiment.seed(), purpose);
-      create.num_input = input;
-      return create;
-    };
-    const auto make_model = [&](const char* pointer) {
-      return experiment.at_place(pointer, [&] {
-        const json& spec = experiment.at(pointer);
-        auto made = host.create_model(name_of(spec), options_of(spec), seeded("model", num_input));
-        check_model(*made, create);
-        return made;
+  Impl(Host& the_host, Experiment the_experiment, const std::vector<std::int64_t>& num_inputs)
+      : experiment(std::move(the_experiment)),
+        device(parse_device(experiment.device())),
+        network(the_host, experiment, device, num_inputs) {}
+
+  void make_optimizer() {
+    optimizer =
+        std::make_unique<Adam>(network.tensors(), adam_options(experiment.at("/optimizer")));
+  }
+
+  // ---- data ----
+
+  std::string place_of(std::size_t session) const {
+    return experiment.at("/data/sessions").is_null()
+               ? "/data/neural"
+               : "/data/sessions/" + std::to_string(session) + "/neural";
+  }
+
+  // `place`: what a part that is too short is the fault of; of the recording itself where null.
+  void check_lengths(const std::vector<Recording>& sessions, const char* place) const {
+    for (std::size_t s = 0; s < sessions.size(); ++s)
+      experiment.at_place(place != nullptr ? place : place_of(s), [&] {
+        WindowGather(sessions[s].neural(), network.info(static_cast<std::int64_t>(s)).offset,
+                     at::kCPU, sessions[s].trials());
       });
-    };
-    model = make_model("/model");
-    info = model->info();
-    experiment.at_place("/criterion", [&] {
-      const json& spec = experiment.at("/criterion");
-      criterion = host.create_criterion(name_of(spec), options_of(spec), seeded("criterion", 0));
-    });
-    experiment.at_place("/solver", [&] {
-      const json& spec = experiment.at("/solver");
-      solver = host.create_solver(name_of(spec), options_of(spec), seeded("solver", num_input));
-    });
-    std::vector<ModelRef> models = {*model};
-    if (solver->info().num_models == 2) {
-      // One like the model starts from the same seed, and so from the same weights.
-      reference_model =
-          make_model(experiment.at("/reference_model").is_null() ? "/model" : "/reference_model");
-      models.push_back(*reference_model);
-      check_reference_model();
-    } else if (!experiment.at("/reference_model").is_null()) {
-      throw Error(ErrorCode::invalid_value, experiment.where("/reference_model") + "the solver " +
-                                                solver->component() + " has no use for it");
+  }
+
+  void check_finite(const std::vector<Recording>& sessions) const {
+    for (std::size_t s = 0; s < sessions.size(); ++s)
+      experiment.at_place(place_of(s), [&] { sessions[s].check_finite(); });
+  }
+
+  void check_batch_size(const std::vector<Recording>& train) const {
+    if (network.solver_info.full_batch) {
+      for (const char* key : {"/training/batch_size", "/training/num_negatives"})
+        if (!experiment.at(key).is_null())
+          throw Error(ErrorCode::invalid_value, experiment.where(key) + "found " +
+                                                    experiment.at(key).dump() + "; the solver " +
+                                                    network.solver->component() +
+                                                    " takes all samples; must be null");
+      return;
     }
-    experiment.at_place("/solver", [&] { solver->attach(models, {*criterion}); });
-    append(tensors, "model", model->tensors());
-    if (reference_model) append(tensors, "reference_model", reference_model->tensors());
-    append(tensors, "criterion", criterion->tensors());
-    append(tensors, "solver", solver->tensors());
-    optimizer = std::make_unique<Adam>(tensors, adam_options(experiment.at("/optimizer")));
-    if (criterion->info().expects_normalized && !info.normalized)
-      host.log(
-          LogLevel::warning, criterion->component(),
-          "is meant for embeddings of length 1, but " + model->component() + " does not normalise");
+    for (const Recording& session : train)
+      if (experiment.batch_size() > session.num_samples())
+        throw Error(ErrorCode::invalid_value,
+                    experiment.where("/training/batch_size") + "found " +
+                        std::to_string(experiment.batch_size()) +
+                        "; must be at most the number of training samples, " +
+                        std::to_string(session.num_samples()));
   }
 
-  // Windows are cut once, for both encoders, and their embeddings are compared.
-  void check_reference_model() const {
-    const ModelInfo other = reference_model->info();
-    if (other.offset == info.offset && other.num_output == info.num_output) return;
-    throw Error(ErrorCode::invalid_value,
-                experiment.where("/reference_model") + reference_model->component() +
-                    " must have the receptive field and num_output of " + model->component());
+  LoaderOptions loader_options(std::int64_t num_batches) const {
+    LoaderOptions options;
+    options.solver = network.solver_info;
+    options.offsets = network.offsets();
+    options.batch_size = experiment.batch_size();
+    options.num_negatives = experiment.num_negatives();
+    options.num_batches = num_batches;
+    options.device = device;
+    return options;
   }
 
-  std::unique_ptr<Loader> make_loader(const Recording& recording, const char* purpose,
-                                      std::int64_t num_batches) const {
-    const SamplingSpec spec = resolve_sampling(experiment, recording);
+  // Masks are for training alone.
+  std::unique_ptr<Loader> make_loader(const std::vector<Recording>& sessions,
+                                      const std::string& purpose,
+                                      const LoaderOptions& options) const {
+    SamplingSpec spec = resolve_sampling(experiment, sessions);
+    if (purpose != "train") spec.masks = json::object();
     return experiment.at_place("/sampling", [&] {
-      return std::make_unique<Loader>(recording, spec, info.offset, experiment.batch_size(),
-                                      num_batches, device, Random(experiment.seed(), purpose));
+      return std::make_unique<Loader>(sessions, spec, options, Random(experiment.seed(), purpose),
+                                      Random(experiment.seed(), purpose + " masks"));
     });
   }
 
-  void set_data(const Recording& train, const std::optional<Recording>& held_out) {
-    const auto check_length = [&](const char* place, const Recording& part) {
-      experiment.at_place(place, [&] { WindowGather(part.neural(), info.offset, at::kCPU); });
-    };
-    check_length("/data/neural", train);
-    experiment.at_place("/data/neural", [&] {
-      train.check_finite();
-      if (held_out) held_out->check_finite();
-    });
-    if (experiment.batch_size() > train.num_samples())
-      throw Error(ErrorCode::invalid_value,
-                  experiment.where("/training/batch_size") + "found " +
-                      std::to_string(experiment.batch_size()) +
-                      "; must be at most the number of training samples, " +
-                      std::to_string(train.num_samples()));
-    loader = make_loader(train, "train", experiment.num_steps());
+  void set_data(const std::vector<Recording>& train, const std::vector<Recording>& held_out) {
+    check_lengths(train, nullptr);
+    check_finite(train);
+    check_finite(held_out);
+    check_batch_size(train);
+    loader = make_loader(train, "train", loader_options(experiment.num_steps()));
     const json& training = experiment.at("/training");
     if (training.at("valid_frequency").is_null()) return;
-    if (!held_out)
+    if (held_out.empty())
       throw Error(ErrorCode::invalid_value,
                   experiment.where("/training/valid_frequency") +
                       "validation needs a held-out part; /data/train_fraction leaves none");
-    check_length("/data/train_fraction", *held_out);
-    valid_loader = make_loader(*held_out, "validation", training.at("valid_batches"));
+    check_lengths(held_out, "/data/train_fraction");
+    valid_loader =
+        make_loader(held_out, "validation", loader_options(training.at("valid_batches")));
+  }
+
+  HeldOut loss_on(const std::vector<Recording>& sessions, std::int64_t num_batches) const {
+    const auto made = make_loader(sessions, "evaluation", loader_options(num_batches));
+    return {network.solver->validate(*made->table()).loss, made->chance()};
+  }
+
+  // Pairs inside the session alone.
+  HeldOut loss_on_session(const Recording& recording, std::int64_t session,
+                          std::int64_t num_batches) const {
+    LoaderOptions options = loader_options(num_batches);
+    options.offsets = {network.info(session).offset};
+    options.first_session = session;
+    const auto made = make_loader({recording}, "evaluation", options);
+    return {network.solver->validate(*made->table()).loss, made->chance()};
+  }
+
+  // ---- adapt ----
+
+  // All tensors of the run's model but the first two, the first layer's, and those whose shape
+  // follows from the number of channels, are taken over and kept.
+  void adapt() {
+    if (experiment.at("/adapt").is_null()) return;
+    experiment.at_place("/adapt/run", [&] {
+      if (network.models.size() != 1)
+        throw Error(ErrorCode::unimplemented, "works with one session");
+      std::filesystem::path file = experiment.at("/adapt/run").get<std::string>();
+      if (std::filesystem::is_directory(file)) file /= "checkpoint.safetensors";
+      const StoredTensors content = read_safetensors(file);
+      read_info(content);
+      NamedTensors kept;
+      std::size_t number = 0;
+      for (const NamedTensor& t : network.tensors()) {
+        const bool of_model = t.name.rfind("model.", 0) == 0;
+        if (!of_model || number++ < 2 || !has_shape(content, t)) continue;
+        kept.push_back(t);
+        frozen.push_back(t.name);
+      }
+      if (kept.empty())
+        throw Error(ErrorCode::invalid_value,
+                    file.string() + ": holds no layer of " + network.models[0]->component());
+      restore(kept, content);
+      network.freeze(frozen);
+    });
   }
 
   // ---- fit ----
@@ -171,6 +220,7 @@ struct Trainer::Impl {
     pending = std::move(found);
     is_pending = true;
     validation.reset();
+    validation_parts.clear();
     ++step;
     stopped = callbacks->should_stop && callbacks->should_stop();
     *actions = 0;
@@ -187,7 +237,7 @@ struct Trainer::Impl {
     if (!is_pending) return;
     is_pending = false;
     if (callbacks->on_step)
-      callbacks->on_step({step - 1, experiment.num_steps(), pending, validation});
+      callbacks->on_step({step - 1, experiment.num_steps(), pending, validation, validation_parts});
     const bool last = stopped || step == experiment.num_steps();
     if (callbacks->on_checkpoint && (last || is_due("save_frequency", step)))
       callbacks->on_checkpoint(step);
@@ -220,20 +270,18 @@ struct Trainer::Impl {
                            std::uint64_t count, std::uint32_t* actions,
                            const grevy_error_sink* errors) {
       auto& self = *static_cast<Impl*>(context);
-      return self.service("end_step", errors, [&] {
-        Statistics found;
-        for (std::uint64_t i = 0; i < count; ++i)
-          found.push_back({std::string(detail::view(statistics[i].name)), statistics[i].value});
-        self.end_step(at, std::move(found), actions);
-      });
+      return self.service("end_step", errors,
+                          [&] { self.end_step(at, read_statistics(statistics, count), actions); });
     };
     training.end_validation = [](void* context, std::int64_t, double loss,
+                                 const grevy_statistic* statistics, std::uint64_t count,
                                  const grevy_error_sink* errors) {
       auto& self = *static_cast<Impl*>(context);
       return self.service("end_validation", errors, [&] {
         if (!std::isfinite(loss))
           throw Error(ErrorCode::non_finite, "the validation loss is " + std::to_string(loss));
         self.validation = loss;
+        self.validation_parts = read_statistics(statistics, count);
         self.finish_step();
       });
     };
@@ -243,8 +291,8 @@ struct Trainer::Impl {
   [[noreturn]] void rethrow(const Error& e) const {
     if (e.code() != ErrorCode::non_finite) throw;
     throw Error(e.code(), "step " + std::to_string(step) + " (counted from 0): " + e.what() +
-                              " (criterion " + criterion->component() + ", model " +
-                              model->component() + ", learning rate " +
+                              " (criterion " + network.criterion->component() + ", model " +
+                              network.models[0]->component() + ", learning rate " +
                               experiment.at("/optimizer/learning_rate").dump() + ")");
   }
 
@@ -255,7 +303,7 @@ struct Trainer::Impl {
     failure = nullptr;
     const grevy_training training = make_training();
     try {
-      solver->fit(training);
+      network.solver->fit(training);
       finish_step();
     } catch (const Error& e) {
       callbacks = nullptr;
@@ -272,48 +320,47 @@ struct Trainer::Impl {
       throw PluginError(ErrorCode::invalid_state,
                         "returned after step " + std::to_string(step) + " of " +
                             std::to_string(experiment.num_steps()),
-                        solver->plugin(), solver->component(), "fit");
+                        network.solver->plugin(), network.solver->component(), "fit");
     return !stopped;
   }
 
   // ---- state ----
 
-  json plugins() const {
-    json list = json::array();
-    for (const PluginManifest& plugin : host.plugins()) {
-      const std::string used[] = {model->plugin(), criterion->plugin(), solver->plugin()};
-      if (std::find(std::begin(used), std::end(used), plugin.id) == std::end(used)) continue;
-      list.push_back({{"id", plugin.id},
-                      {"version", plugin.version},
-                      {"file", plugin.file.string()},
-                      {"sha256", sha256_of_file(plugin.file)}});
-    }
-    return list;
-  }
-
   NamedTensors all_tensors() const {
-    NamedTensors all = tensors;
-    append(all, "optimizer", optimizer->state());
+    NamedTensors all = network.tensors();
+    for (const NamedTensor& t : optimizer->state())
+      all.push_back({"optimizer." + t.name, t.tensor, false});
     return all;
   }
 
   void save(const std::filesystem::path& file) {
-    if (plugin_list.is_null()) plugin_list = plugins();
+    if (plugin_list.is_null()) plugin_list = network.plugins();
     StoredTensors content;
     store(all_tensors(), content);
     json state = {{"grevy", version()},
                   {"step", step},
                   {"optimizer_steps", optimizer->num_steps()},
-                  {"num_input", info.num_input},
+                  {"num_input", network.num_inputs},
+                  {"frozen", frozen},
                   {"experiment", experiment.document()},
                   {"file", experiment.file().string()},
                   {"plugins", plugin_list},
-                  {"solver_state", solver->save_state()},
+                  {"solver_state", network.solver->save_state()},
                   {"generators", json::object()}};
-    if (loader) state["generators"]["train"] = words(loader->random().state());
-    if (valid_loader) state["generators"]["validation"] = words(valid_loader->random().state());
+    for_generators([&](const char* name, Random& random) {
+      state["generators"][name] = words(random.state());
+    });
     store_info(state, content);
     write_safetensors(file, content);
+  }
+
+  template <class Body>
+  void for_generators(Body&& body) const {
+    if (loader) {
+      body("train", loader->random());
+      body("train masks", loader->mask_random());
+    }
+    if (valid_loader) body("validation", valid_loader->random());
   }
 
   void load(const StoredTensors& content) {
@@ -321,23 +368,32 @@ struct Trainer::Impl {
     restore(all_tensors(), content);
     step = stored.at("step");
     optimizer->set_num_steps(stored.at("optimizer_steps"));
-    solver->load_state(stored.at("solver_state").get<std::string>());
+    network.solver->load_state(stored.at("solver_state").get<std::string>());
     const json& generators = stored.at("generators");
-    if (loader && generators.contains("train"))
-      loader->random().restore(parse_words(generators["train"]));
-    if (valid_loader && generators.contains("validation"))
-      valid_loader->random().restore(parse_words(generators["validation"]));
+    for_generators([&](const char* name, Random& random) {
+      if (generators.contains(name)) random.restore(parse_words(generators[name]));
+    });
   }
 
-  Host& host;
+  // What of the tensors a checkpoint has; the rest stays.
+  std::vector<std::string> load_partially(const StoredTensors& content) {
+    read_info(content);
+    NamedTensors present;
+    std::vector<std::string> missing;
+    for (const NamedTensor& t : all_tensors()) {
+      if (content.tensors.count(t.name) != 0)
+        present.push_back(t);
+      else
+        missing.push_back(t.name);
+    }
+    restore(present, content);
+    return missing;
+  }
+
   Experiment experiment;
   at::Device device;
-  // Destroyed in reverse: the solver refers to model and criterion.
-  Owned<ModelRef> model, reference_model;
-  Owned<CriterionRef> criterion;
-  Owned<SolverRef> solver;
-  ModelInfo info;
-  NamedTensors tensors;
+  Network network;
+  std::vector<std::string> frozen;  // tensors that another run has trained
   std::unique_ptr<Adam> optimizer;
   std::unique_ptr<Loader> loader, valid_loader;
   json plugin_list;
@@ -347,14 +403,29 @@ struct Trainer::Impl {
   Statistics pending;
   bool is_pending = false, stopped = false;
   std::optional<double> validation;
+  Statistics validation_parts;
   std::exception_ptr failure;
 };
 
-Trainer::Trainer(Host& host, const Experiment& experiment, const Recording& train,
-                 const std::optional<Recording>& held_out)
-    : impl_(std::make_unique<Impl>(host, experiment, train.num_channels())) {
+Trainer::Trainer(Host& host, const Experiment& experiment, const std::vector<Recording>& train,
+                 const std::vector<Recording>& held_out) {
+  if (train.empty()) throw Error(ErrorCode::invalid_value, "there is no session to train on");
+  if (!held_out.empty() && held_out.size() != train.size())
+    throw Error(ErrorCode::invalid_value,
+                "found " + std::to_string(train.size()) + " sessions to train on and " +
+                    std::to_string(held_out.size()) + " held-out parts; must be as many, or none");
+  std::vector<std::int64_t> num_inputs;
+  for (const Recording& session : train) num_inputs.push_back(session.num_channels());
+  impl_ = std::make_unique<Impl>(host, experiment, num_inputs);
+  impl_->adapt();
+  impl_->make_optimizer();
   impl_->set_data(train, held_out);
 }
+
+Trainer::Trainer(Host& host, const Experiment& experiment, const Recording& train,
+                 const std::optional<Recording>& held_out)
+    : Trainer(host, experiment, std::vector<Recording>{train},
+              held_out ? std::vector<Recording>{*held_out} : std::vector<Recording>{}) {}
 
 Trainer::Trainer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Trainer::Trainer(Trainer&&) noexcept = default;
@@ -388,30 +459,43 @@ Trainer Trainer::from_checkpoint(Host& host, const std::filesystem::path& file,
     json document = info.at("experiment");
     if (!device.empty()) document["device"] = device;
     const Experiment experiment(host, document, info.at("file").get<std::string>());
-    auto impl = std::make_unique<Impl>(host, experiment, info.at("num_input").get<std::int64_t>());
+    auto impl = std::make_unique<Impl>(host, experiment,
+                                       info.at("num_input").get<std::vector<std::int64_t>>());
+    impl->network.freeze(info.at("frozen").get<std::vector<std::string>>());
+    impl->make_optimizer();
     impl->load(content);
     return Trainer(std::move(impl));
   });
 }
 
 const Experiment& Trainer::experiment() const { return impl_->experiment; }
-const ModelInfo& Trainer::model_info() const { return impl_->info; }
-ModelRef Trainer::model() const { return *impl_->model; }
-CriterionRef Trainer::criterion() const { return *impl_->criterion; }
-SolverRef Trainer::solver() const { return *impl_->solver; }
+std::int64_t Trainer::num_sessions() const { return impl_->network.num_sessions(); }
+const ModelInfo& Trainer::model_info(std::int64_t session) const {
+  return impl_->network.info(session);
+}
+SolverInfo Trainer::solver_info() const { return impl_->network.solver_info; }
+ModelRef Trainer::model(std::int64_t session) const {
+  return *impl_->network.models[impl_->network.model_of(session)];
+}
+CriterionRef Trainer::criterion() const { return *impl_->network.criterion; }
+SolverRef Trainer::solver() const { return *impl_->network.solver; }
+const NamedTensors& Trainer::tensors() const { return impl_->network.tensors(); }
 std::int64_t Trainer::step() const { return impl_->step; }
 
 std::int64_t Trainer::num_parameters() const {
   std::int64_t count = 0;
-  for (const NamedTensor& t : impl_->tensors) count += t.trained ? t.tensor.numel() : 0;
+  for (const NamedTensor& t : tensors()) count += t.trained ? t.tensor.numel() : 0;
   return count;
 }
 
 bool Trainer::fit(const FitCallbacks& callbacks) { return impl_->fit(callbacks); }
 
-double Trainer::loss_on(const Recording& recording, std::int64_t num_batches) const {
-  const auto loader = impl_->make_loader(recording, "evaluation", num_batches);
-  return impl_->solver->validate(*loader->table());
+HeldOut Trainer::loss_on(const std::vector<Recording>& sessions, std::int64_t num_batches) const {
+  return impl_->loss_on(sessions, num_batches);
+}
+HeldOut Trainer::loss_on_session(const Recording& recording, std::int64_t session,
+                                 std::int64_t num_batches) const {
+  return impl_->loss_on_session(recording, session, num_batches);
 }
 
 void Trainer::save(const std::filesystem::path& file) const { impl_->save(file); }
@@ -420,12 +504,20 @@ void Trainer::load(const std::filesystem::path& file) {
   in_file(file, [&] { impl_->load(read_safetensors(file)); });
 }
 
+std::vector<std::string> Trainer::load_partially(const std::filesystem::path& file) {
+  return in_file(file, [&] { return impl_->load_partially(read_safetensors(file)); });
+}
+
 json read_checkpoint_info(const std::filesystem::path& file) {
   return in_file(file, [&] { return read_info(read_safetensors(file)); });
 }
 
-std::int64_t Trainer::num_rows(const at::Tensor& samples, const TransformOptions& options) const {
-  return num_embedded(impl_->info, samples.size(0), options.pad);
+std::int64_t Trainer::num_rows(const Recording& recording, const TransformOptions& options) const {
+  std::int64_t rows = 0;
+  for_trials(recording, [&](std::int64_t begin, std::int64_t end) {
+    rows += num_embedded(model_info(options.session), end - begin, options.pad);
+  });
+  return rows;
 }
 
 at::Tensor Trainer::transform(const at::Tensor& samples, const TransformOptions& options) const {
@@ -437,7 +529,30 @@ at::Tensor Trainer::transform(const at::Tensor& samples, const TransformOptions&
 
 std::int64_t Trainer::transform(const at::Tensor& samples, const RowSink& sink,
                                 const TransformOptions& options) const {
-  return transform_in_chunks(*impl_->solver, impl_->info, impl_->device, samples, sink, options);
+  TransformOptions of_model = options;
+  of_model.session = static_cast<std::int64_t>(impl_->network.model_of(options.session));
+  return transform_in_chunks(*impl_->network.solver, model_info(options.session), impl_->device,
+                             samples, sink, of_model);
+}
+
+std::int64_t Trainer::transform(const Recording& recording, const RowSink& sink,
+                                const TransformOptions& options) const {
+  std::int64_t rows = 0;
+  for_trials(recording, [&](std::int64_t begin, std::int64_t end) {
+    rows += transform(recording.neural().slice(0, begin, end), sink, options);
+  });
+  return rows;
+}
+
+Recording Trainer::line_up(const std::vector<Recording>& sessions, std::int64_t target) const {
+  const Experiment& e = impl_->experiment;
+  if (!impl_->network.is_joined())
+    throw Error(ErrorCode::invalid_state,
+                solver().component() + " embeds sessions by themselves; nothing is to be lined up");
+  return e.at_place("/sampling", [&] {
+    return host::line_up(sessions, target, resolve_sampling(e, sessions).positives.front(),
+                         Random(e.seed(), "line up"));
+  });
 }
 
 }  // namespace grevy::host

@@ -61,7 +61,7 @@ std::int64_t transform_in_chunks(const SolverRef& solver, const ModelInfo& info,
   for (std::int64_t begin = 0; begin < windows; begin += chunk) {
     const std::int64_t end = std::min(begin + chunk, windows);
     const Stretch stretch = stretch_of(begin, end, left, length, samples.size(0));
-    const at::Tensor embedded = solver.transform(0, cut(samples, stretch, device));
+    const at::Tensor embedded = solver.transform(options.session, cut(samples, stretch, device));
     sink(embedded.to(at::kCPU, at::kFloat).contiguous());
     rows += embedded.size(0);
   }

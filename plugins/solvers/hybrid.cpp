@@ -1,5 +1,5 @@
-// One recording, two objectives: the first features follow behaviour, all of them (or the others)
-// time.
+// Two objectives: the first features follow behaviour, all of them (or the others) time. One
+// recording, or several.
 #include <grevy/plugin.hpp>
 
 namespace grevy::solvers {
@@ -9,6 +9,7 @@ struct Slice {
   std::int64_t begin = 0, end = 0;
 };
 
+template <SolverInfo::Sessions sessions>
 class Hybrid : public Solver {
  public:
   struct Options {
@@ -29,6 +30,13 @@ class Hybrid : public Solver {
   };
   Hybrid(const Options& options, const Context&) : options_(options) {}
 
+  SolverInfo info() const override {
+    SolverInfo wanted;
+    wanted.sessions = sessions;
+    wanted.num_positives = 2;
+    return wanted;
+  }
+
   void attach(std::vector<ModelRef> models, std::vector<CriterionRef> criterions) override {
     Solver::attach(std::move(models), std::move(criterions));
     const std::int64_t total = model().info().num_output, behavior = options_.num_behavior_features;
@@ -48,16 +56,10 @@ class Hybrid : public Solver {
 
   // Behaviour first, then time; the positives come in that order. The encoder runs four times.
   std::vector<Prediction> infer(const std::vector<Batch>& batches) override {
-    if (batches.size() != 1 || batches[0].positives.size() != 2)
-      throw Error(ErrorCode::invalid_value,
-                  "works with one session and two sets of positives; set sampling.hybrid to true");
-    const Batch& batch = batches[0];
-    const at::Tensor reference = model().forward(batch.reference),
-                     negative = model().forward(batch.negative);
-    const at::Tensor by_behavior = model().forward(batch.positives[0]),
-                     by_time = model().forward(batch.positives[1]);
-    return {{cut(reference, behavior_), cut(by_behavior, behavior_), cut(negative, behavior_)},
-            {cut(reference, time_), cut(by_time, time_), cut(negative, time_)}};
+    const Embedded e = embed(batches);
+    return {
+        {cut(e.reference, behavior_), cut(e.positives[0], behavior_), cut(e.negative, behavior_)},
+        {cut(e.reference, time_), cut(e.positives[1], time_), cut(e.negative, time_)}};
   }
 
   std::vector<std::string> part_names() const override {
@@ -85,8 +87,13 @@ class Hybrid : public Solver {
   Slice behavior_, time_;
 };
 
+using SingleSessionHybrid = Hybrid<SolverInfo::Sessions::one>;
+using MultiSessionHybrid = Hybrid<SolverInfo::Sessions::several>;
+
 }  // namespace
 }  // namespace grevy::solvers
 
-GREVY_REGISTER(grevy::solvers::Hybrid, "single-session-hybrid",
+GREVY_REGISTER(grevy::solvers::SingleSessionHybrid, "single-session-hybrid",
                "One recording; some features follow behaviour, all or the rest time.")
+GREVY_REGISTER(grevy::solvers::MultiSessionHybrid, "multi-session-hybrid",
+               "Several recordings; some features follow behaviour, all or the rest time.")

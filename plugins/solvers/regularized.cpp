@@ -1,6 +1,5 @@
 // A single session whose loss also keeps the encoder's Jacobian small.
-#include "jacobian.hpp"
-
+#include <grevy/jacobian.hpp>
 #include <grevy/plugin.hpp>
 
 namespace grevy::solvers {
@@ -17,14 +16,6 @@ class Regularized : public Solver {
     }
   };
   Regularized(const Options& options, const Context&) : lambda_(options.lambda_JR) {}
-
-  std::vector<Prediction> infer(const std::vector<Batch>& batches) override {
-    if (batches.size() != 1 || batches[0].positives.size() != 1)
-      throw Error(ErrorCode::invalid_value, "works with one session and one set of positives");
-    const Batch& batch = batches[0];
-    return {{model().forward(batch.reference), model().forward(batch.positives[0]),
-             model().forward(batch.negative)}};
-  }
 
   // "total" and "loss_reg" are what is minimised, "loss" the part without the penalty "reg".
   std::vector<std::string> part_names() const override {

@@ -40,9 +40,12 @@ Owned<CriterionRef> Bench::criterion(const std::string& name, const Json& option
   return host_.create_criterion(name, options.dump(), create_options(0));
 }
 
-Owned<SolverRef> Bench::solver(const std::string& name, const Json& options) const {
+Owned<SolverRef> Bench::solver(const std::string& name, const Json& options,
+                               std::uint64_t seed) const {
   need(host::Kind::solver, name);
-  return host_.create_solver(name, options.dump(), create_options(0));
+  host::CreateOptions create = create_options(0);
+  create.seed = seed;
+  return host_.create_solver(name, options.dump(), create);
 }
 
 void load_state(const NamedTensors& target, const NamedTensors& state, const Json& shared) {

@@ -26,7 +26,8 @@ class Bench {
   void need(host::Kind kind, const std::string& name) const;
   Owned<ModelRef> model(const std::string& name, const Json& options, std::int64_t num_input) const;
   Owned<CriterionRef> criterion(const std::string& name, const Json& options) const;
-  Owned<SolverRef> solver(const std::string& name, const Json& options = Json::object()) const;
+  Owned<SolverRef> solver(const std::string& name, const Json& options = Json::object(),
+                          std::uint64_t seed = 1) const;
 
  private:
   host::Host& host_;

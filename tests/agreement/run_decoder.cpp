@@ -1,6 +1,8 @@
 // decoder with n_neighbors: k-nearest-neighbour decoding of real and class labels, and their R^2.
+// decoder with coef: lasso. decoder with train_r2: ridge regression.
 #include "runners.hpp"
 
+#include <grevy/host/decoders.hpp>
 #include <grevy/host/evaluation.hpp>
 
 namespace grevy::agreement {
@@ -29,6 +31,11 @@ at::Tensor certain_rows(const at::Tensor& train, const at::Tensor& held, std::in
   return (gap > 1e-6 * d.max()).nonzero().squeeze(1);
 }
 
+// The labels of the training rows, which come first, and of the held-out rows.
+std::pair<at::Tensor, at::Tensor> split(const at::Tensor& labels, const at::Tensor& train) {
+  return {labels.slice(0, 0, train.size(0)), labels.slice(0, train.size(0))};
+}
+
 }  // namespace
 
 void run_knn(const Case& c, const Bench&, Comparison& result) {
@@ -42,15 +49,12 @@ void run_knn(const Case& c, const Bench&, Comparison& result) {
     throw Error(ErrorCode::invalid_value, "most neighbours are equally near: nothing to compare");
 
   const at::Tensor neighbours = nearest_rows(train, held, count, metric);
-  const auto split = [&](const at::Tensor& labels) {
-    return std::pair(labels.slice(0, 0, train.size(0)), labels.slice(0, train.size(0)));
-  };
-  const auto [real, real_truth] = split(c.tensor("real"));
+  const auto [real, real_truth] = split(c.tensor("real"), train);
   const at::Tensor predicted = host::decode_continuous(real, neighbours);
   result.values("predicted_real", predicted.index_select(0, rows),
                 c.tensor("predicted_real").index_select(0, rows), tolerance::forward);
 
-  const auto [classes, class_truth] = split(c.tensor("classes"));
+  const auto [classes, class_truth] = split(c.tensor("classes"), train);
   const at::Tensor predicted_class = host::decode_discrete(classes, neighbours);
   result.values("predicted_class", predicted_class.index_select(0, rows),
                 c.tensor("predicted_class").index_select(0, rows), tolerance::exact);
@@ -63,6 +67,33 @@ void run_knn(const Case& c, const Bench&, Comparison& result) {
   result.number("r2", r2(real_truth, predicted), c.number("r2"), tolerance::forward);
   result.number("class_r2", r2(column(class_truth), column(predicted_class)), c.number("class_r2"),
                 tolerance::forward);
+}
+
+void run_lasso(const Case& c, const Bench&, Comparison& result) {
+  const at::Tensor train = c.tensor("train"), held = c.tensor("held");
+  const auto [targets, truth] = split(c.tensor("real"), train);
+  host::L1Options options;
+  options.alpha = c.param<double>("alpha");
+  host::L1LinearRegressor decoder(options);
+  decoder.fit(train, targets);
+  result.values("coef", decoder.model().coefficients, c.tensor("coef"), tolerance::forward);
+  result.values("intercept", decoder.model().intercept, c.tensor("intercept"), tolerance::forward);
+  result.values("predicted", decoder.predict(held), c.tensor("predicted"), tolerance::forward);
+  result.number("r2", decoder.score(held, truth).mean_r2, c.number("r2"), tolerance::forward);
+}
+
+void run_ridge(const Case& c, const Bench&, Comparison& result) {
+  const at::Tensor train = c.tensor("train"), held = c.tensor("held");
+  const auto [targets, truth] = split(c.tensor("real"), train);
+  const auto found = host::ridge_decoding(train, targets, held, truth);
+  result.values("train_r2", at::tensor(found.train.r2, at::kDouble), c.tensor("train_r2"),
+                tolerance::forward);
+  result.values("held_r2", at::tensor(found.held_out.r2, at::kDouble), c.tensor("held_r2"),
+                tolerance::forward);
+  // The reference solves its normal equations in float32; that rounding times their condition
+  // leaves its coefficients exact to some 1e-5 of the largest.
+  constexpr Tolerance solved{1e-5, 0, 1e-5};
+  result.values("predicted", found.predicted, c.tensor("predicted"), solved);
 }
 
 }  // namespace grevy::agreement

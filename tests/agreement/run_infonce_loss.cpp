@@ -1,7 +1,7 @@
 // metric with num_batches: mean loss over stored batches, as a validation computes it.
-#include "loader.hpp"
 #include "runners.hpp"
 #include "session.hpp"
+#include "window_gather.hpp"
 
 #include <cmath>
 
@@ -40,23 +40,22 @@ class StoredLoader {
 
 void run_infonce_loss(const Case& c, const Bench& bench, Comparison& result) {
   const at::Tensor neural = c.tensor("neural");
-  const Session session(c, bench, c.param<std::string>("criterion", "InfoNCE"), neural.size(1),
-                        c.tensors("state/"));
-  const host::WindowGather windows(neural, session.model->info().offset, at::kCPU);
+  const Session session(c, bench, {neural.size(1)}, "state/");
+  const host::WindowGather windows(neural, session.model().info().offset, at::kCPU);
   const auto gather = [&](const at::Tensor& indices) {
     at::Tensor fresh;
     return windows.gather(whole_numbers(indices), fresh);
   };
   std::vector<Batch> batches;
   for (std::int64_t i = 0; i < c.param<std::int64_t>("num_batches"); ++i) {
-    const Batch indices = stored_batch(c, i);
+    const Batch indices = stored_batches(c, i).front();
     batches.emplace_back();
     batches.back().reference = gather(indices.reference);
     batches.back().positives = {gather(indices.positives.front())};
     batches.back().negative = gather(indices.negative);
   }
   const StoredLoader loader(std::move(batches));
-  const double loss = session.solver->validate(loader.table());
+  const double loss = session.solver().validate(loader.table()).loss;
   const double expected = c.number("value");
   const double chance = std::log(c.param<double>("batch_size"));
   result.number("value", loss, expected, tolerance::forward);

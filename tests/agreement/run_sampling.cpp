@@ -1,8 +1,8 @@
 // window: which samples a window holds. sampling: which sample is the positive of a reference.
-#include "loader.hpp"
 #include "runners.hpp"
+#include "window_gather.hpp"
 
-#include <grevy/host/sampling.hpp>
+#include <grevy/host/session_sampling.hpp>
 
 #include <algorithm>
 #include <numeric>
@@ -29,6 +29,19 @@ std::int64_t draw_positive(const host::Distribution& distribution, std::int64_t 
   std::int64_t positive = -1;
   distribution.conditional(random, &reference, 1, &positive);
   return positive;
+}
+
+// Squared distances between queries and the rows that were chosen for them.
+at::Tensor distances(const at::Tensor& rows, const at::Tensor& samples, const at::Tensor& queries) {
+  return (rows.index_select(0, samples) - queries).square().sum(1);
+}
+
+// The reference expands the square in float32; its choice is that much worse at most.
+Tolerance expanded_square(const at::Tensor& rows, const at::Tensor& queries) {
+  const auto largest = [](const at::Tensor& points) {
+    return points.square().sum(1).max().item<double>();
+  };
+  return {1e-5, 1e-6 * (largest(queries) + largest(rows)), 0};
 }
 
 struct Classes {
@@ -90,13 +103,48 @@ void run_time_delta(const Case& c, const Bench&, Comparison& result) {
         draw_positive(*distribution, references[i], labels.num_samples, differences[i]));
 
   const at::Tensor rows = data.to(at::kDouble), query = c.tensor("query").to(at::kDouble);
-  const auto reached = [&](const at::Tensor& samples) {
-    return (rows.index_select(0, samples) - query).square().sum(1);
-  };
-  // The reference expands the square in float32; its choice is that much worse at most.
-  const double scale = (query.square().sum(1).max() + rows.square().sum(1).max()).item<double>();
-  result.values("distance reached", reached(at::tensor(positives, at::kLong)),
-                reached(c.tensor("positive")), {1e-5, 1e-6 * scale, 0});
+  result.values("distance reached", distances(rows, at::tensor(positives, at::kLong), query),
+                distances(rows, c.tensor("positive"), query), expanded_square(rows, query));
+}
+
+void run_multisession(const Case& c, const Bench&, Comparison& result) {
+  std::vector<at::Tensor> data;
+  std::vector<host::SamplingLabels> sessions;
+  for (const NamedTensor& session : c.tensors("continuous/")) {
+    const at::Tensor& values = data.emplace_back(session.tensor);
+    sessions.emplace_back();
+    sessions.back().num_samples = values.size(0);
+    sessions.back().continuous = values.data_ptr<float>();
+    sessions.back().width = values.size(1);
+  }
+  host::SamplingOptions options;
+  options.conditional = host::SamplingOptions::Conditional::time_delta;
+  options.time_offset = c.param<std::int64_t>("time_offset");
+  const host::SessionDistribution distribution(options, sessions);
+  result.whole("differences", distribution.num_differences(), c.tensor("time_difference").size(0));
+
+  const std::int64_t n = c.tensor("reference").size(1), width = data.at(0).size(1);
+  const auto references = whole_numbers(c.tensor("reference").flatten());
+  const auto differences = whole_numbers(c.tensor("difference"));
+  const auto index = whole_numbers(c.tensor("index"));
+  result.values("index_reversed", at::tensor(host::reverse_permutation(index), at::kLong),
+                c.tensor("index_reversed"), tolerance::exact);
+  const auto moved = distribution.queries(references, n, differences);
+  const at::Tensor query = c.tensor("query").to(at::kDouble);
+  result.values("query",
+                at::tensor(moved, at::kDouble)
+                    .view({-1, width})
+                    .index_select(0, c.tensor("index"))
+                    .view_as(query),
+                query, tolerance::forward);
+  const auto found = distribution.answer(references, n, differences, index);
+  const at::Tensor positives = at::tensor(found, at::kLong).view({-1, n});
+  for (std::int64_t s = 0; s < positives.size(0); ++s) {
+    const at::Tensor rows = data[static_cast<std::size_t>(s)].to(at::kDouble);
+    result.values(
+        "distance reached in session " + std::to_string(s), distances(rows, positives[s], query[s]),
+        distances(rows, c.tensor("positive")[s], query[s]), expanded_square(rows, query[s]));
+  }
 }
 
 void run_discrete(const Case& c, const Bench&, Comparison& result) {

@@ -17,17 +17,8 @@ std::vector<Slot> slots_of(const Session& session, const host::Adam& adam) {
   std::map<std::string, at::Tensor> state;
   for (const NamedTensor& t : adam.state()) state[t.name] = t.tensor;
   std::vector<Slot> slots;
-  const auto add = [&](const std::string& prefix, const NamedTensors& tensors,
-                       const std::string& mark) {
-    for (const NamedTensor& t : tensors)
-      if (t.trained)
-        slots.push_back({prefix + t.name, t.tensor, state["exp_avg/" + mark + t.name],
-                         state["exp_avg_sq/" + mark + t.name]});
-  };
-  add("end/", session.model->tensors(), "");
-  if (session.reference_model)
-    add("reference_end/", session.reference_model->tensors(), "reference.");
-  add("criterion_end/", session.criterion->tensors(), "");
+  for (const NamedTensor& t : session.trained())
+    slots.push_back({t.name, t.tensor, state["exp_avg/" + t.name], state["exp_avg_sq/" + t.name]});
   return slots;
 }
 
@@ -81,39 +72,94 @@ Json solver_options(const Case& c) {
   for (const char* name :
        {"num_behavior_features", "renormalize_features", "output_mode", "lambda_JR"})
     if (c.params().contains(name)) options[name] = c.params().at(name);
+  const Json regulariser = c.param("regulariser", Json());
+  if (regulariser.is_null()) return options;
+  // "JacobianReg(n=1), ..."
+  const auto text = regulariser.get<std::string>();
+  const auto number = text.find("n=");
+  if (number == std::string::npos) throw Unsupported("regulariser " + text);
+  options["regularizer"] = {{"name", "JacobianReg"}, {"n", std::stoll(text.substr(number + 2))}};
+  options["scheduler_regularizer"] = c.params().at("scheduler");
+  options["scheduler_regularizer"]["name"] = "linear-scheduler";
   return options;
+}
+
+bool has_slices(const Case& c) { return c.params().contains("feature_ranges"); }
+
+// The model of the case, cut into slices where it has objectives.
+std::pair<std::string, Json> model_spec(const Case& c, const NamedTensors& state) {
+  const auto name = c.param<std::string>("model");
+  Json options = width_options(c, state);
+  if (!has_slices(c)) return {name, options};
+  options["name"] = name;
+  return {"SubspaceMultiobjectiveModel",
+          {{"module", options},
+           {"feature_ranges", c.params().at("feature_ranges")},
+           {"renormalize", c.param("renormalize", false)}}};
+}
+
+std::pair<std::string, Json> criterion_spec(const Case& c) {
+  const auto name = c.param<std::string>("criterion", "InfoNCE");
+  Json options = Json::object();
+  for (const char* key : {"temperature", "min_temperature"})
+    if (c.params().contains(key)) options[key] = c.params().at(key);
+  if (!has_slices(c)) return {name, options};
+  const bool supervised = name.rfind("nn.", 0) == 0;
+  Json losses = Json::array();
+  for (const Json& range : c.params().at("feature_ranges"))
+    losses.push_back({{"indices", range},
+                      {supervised ? "supervised_loss" : "contrastive_loss",
+                       {{"name", name}, {"kwargs", options}}}});
+  return {"MultiCriterions",
+          {{"losses", losses}, {"mode", supervised ? "supervised" : "contrastive"}}};
+}
+
+// Tensors of a wrapped encoder under the encoder's own names.
+NamedTensors unwrapped(NamedTensors tensors) {
+  const std::string prefix = "module.";
+  for (NamedTensor& t : tensors)
+    if (t.name.rfind(prefix, 0) == 0) t.name.erase(0, prefix.size());
+  return tensors;
 }
 
 }  // namespace
 
-Session::Session(const Case& c, const Bench& bench, const std::string& criterion_name,
-                 std::int64_t num_input, const NamedTensors& state) {
-  Json options = {{"temperature", c.param("temperature", 1.0)}};
-  if (c.params().contains("min_temperature"))
-    options["min_temperature"] = c.params().at("min_temperature");
-  model = bench.model(c.param<std::string>("model"), width_options(c, state), num_input);
-  criterion = bench.criterion(criterion_name, options);
-  solver = bench.solver(c.param<std::string>("solver", "single-session"), solver_options(c));
-  std::vector<ModelRef> models = {*model};
-  if (solver->info().num_models == 2) {
-    const NamedTensors reference = c.tensors("reference_start/");
-    reference_model =
-        bench.model(c.param<std::string>("model"), width_options(c, reference), num_input);
-    load_state(reference_model->tensors(), reference);
-    models.push_back(*reference_model);
-  }
-  solver->attach(models, {*criterion});
-  load_state(model->tensors(), state, c.param("shared", Json(Json::object())));
+Session::Session(const Case& c, const Bench& bench, const std::vector<std::int64_t>& num_inputs,
+                 const std::string& state, std::uint64_t seed) {
+  solver_ = bench.solver(c.param<std::string>("solver", "single-session"), solver_options(c), seed);
+  const SolverInfo wanted = solver_->info();
+  const bool many = wanted.sessions == SolverInfo::Sessions::several;
+  const auto number = [&](std::size_t i) { return many ? std::to_string(i) + "." : ""; };
+  for (std::size_t i = 0; i < num_inputs.size(); ++i)
+    models_.push_back(add_model(c, bench, num_inputs[i], state + number(i), "end/" + number(i)));
+  for (std::size_t i = 0; wanted.reference_models && i < num_inputs.size(); ++i)
+    reference_models_.push_back(add_model(c, bench, num_inputs[i], "reference_start/" + number(i),
+                                          "reference_end/" + number(i)));
+  const auto [name, options] = criterion_spec(c);
+  criterion_ = bench.criterion(name, options);
+  load_state(criterion_->tensors(), c.tensors("criterion_start/"));
+  for (const NamedTensor& t : criterion_->tensors())
+    if (t.trained) trained_.push_back({"criterion_end/" + t.name, t.tensor, true});
+  std::vector<ModelRef> models;
+  for (const auto* owned : {&models_, &reference_models_})
+    for (const Owned<ModelRef>& model : *owned) models.push_back(*model);
+  solver_->attach(models, {*criterion_});
 }
 
-NamedTensors Session::parameters() const {
-  NamedTensors all = model->tensors();
-  if (reference_model)
-    for (const NamedTensor& t : reference_model->tensors())
-      all.push_back({"reference." + t.name, t.tensor, t.trained});
-  for (const NamedTensor& t : criterion->tensors()) all.push_back(t);
-  for (const NamedTensor& t : solver->tensors()) all.push_back(t);
-  return all;
+Owned<ModelRef> Session::add_model(const Case& c, const Bench& bench, std::int64_t num_input,
+                                   const std::string& state, const std::string& end) {
+  const NamedTensors start = c.tensors(state);
+  const auto [name, options] = model_spec(c, start);
+  Owned<ModelRef> model = bench.model(name, options, num_input);
+  load_state(unwrapped(model->tensors()), start, c.param("shared", Json(Json::object())));
+  for (const NamedTensor& t : unwrapped(model->tensors()))
+    if (t.trained) trained_.push_back({end + t.name, t.tensor, true});
+  return model;
+}
+
+void Session::set_training(bool training) const {
+  for (const auto* owned : {&models_, &reference_models_})
+    for (const Owned<ModelRef>& model : *owned) model->set_training(training);
 }
 
 host::AdamOptions adam_options(const Case& c) {
@@ -128,15 +174,33 @@ host::AdamOptions adam_options(const Case& c) {
   return options;
 }
 
-Batch stored_batch(const Case& c, std::int64_t step) {
-  const std::string prefix = "batch/" + std::to_string(step) + "/";
+namespace {
+
+Batch stored_batch(const Case& c, const std::string& place) {
   Batch batch;
-  batch.reference = c.tensor(prefix + "ref");
-  const at::Tensor positive = c.tensor(prefix + "pos");
+  batch.reference = c.tensor(place + "ref");
+  for (const char* kind : {"pos/", "labels/"})
+    for (const NamedTensor& set : c.tensors(place + kind)) batch.positives.push_back(set.tensor);
   // Sets of positives come one after the other, as many rows each as there are references.
-  batch.positives = positive.split(batch.reference.size(0));
-  batch.negative = c.tensor(prefix + "neg");
+  if (c.has_tensor(place + "pos"))
+    batch.positives = c.tensor(place + "pos").split(batch.reference.size(0));
+  if (c.has_tensor(place + "neg")) batch.negative = c.tensor(place + "neg");
   return batch;
+}
+
+}  // namespace
+
+std::vector<Batch> stored_batches(const Case& c, std::int64_t step) {
+  const std::string place = "batch/" + std::to_string(step) + "/";
+  std::vector<Batch> batches;
+  for (std::int64_t s = 0; c.has_tensor(place + "sessions/" + std::to_string(s) + "/ref"); ++s) {
+    batches.push_back(stored_batch(c, place + "sessions/" + std::to_string(s) + "/"));
+    batches.back().session = s;
+    batches.back().index = c.tensor(place + "index");
+    batches.back().index_reversed = c.tensor(place + "index_reversed");
+  }
+  if (batches.empty()) batches.push_back(stored_batch(c, place));
+  return batches;
 }
 
 // The reference numbers parameters in their order: adam/0/exp_avg, ...

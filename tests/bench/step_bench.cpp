@@ -48,9 +48,11 @@ struct Parts {
 
 SamplingSpec sampling(bool behavior) {
   SamplingSpec spec;
-  spec.options.conditional =
+  PositiveSpec set;
+  set.options.conditional =
       behavior ? SamplingOptions::Conditional::time_delta : SamplingOptions::Conditional::time;
-  if (behavior) spec.continuous = {"position"};
+  if (behavior) set.continuous = {"position"};
+  spec.positives = {set};
   return spec;
 }
 
@@ -58,8 +60,12 @@ void grevy_step(benchmark::State& state, bool behavior) {
   at::set_num_threads(1);
   const Parts parts;
   const Recording recording = make_recording(state.range(0));
-  Loader loader(recording, sampling(behavior), offset, batch_size, 1, at::kCPU, Random(1, "bench"));
-  for (auto _ : state) parts.solver->step({loader.next()}, *parts.adam->table());
+  LoaderOptions options;
+  options.offsets = {offset};
+  options.batch_size = options.num_negatives = batch_size;
+  Loader loader({recording}, sampling(behavior), options, Random(1, "bench"),
+                Random(1, "bench masks"));
+  for (auto _ : state) parts.solver->step(loader.next(), *parts.adam->table());
 }
 
 at::Tensor windows_at(const Recording& recording, const at::Tensor& index) {

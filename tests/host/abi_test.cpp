@@ -125,7 +125,7 @@ AT(grevy_criterion_table, evaluate, 32);
 AT(grevy_criterion_table, visit_tensors, 40);
 AT(grevy_criterion_table, visit_statistics, 48);
 
-SIZE(grevy_batch, 56);
+SIZE(grevy_batch, 64);
 AT(grevy_batch, struct_size, 0);
 AT(grevy_batch, session, 4);
 AT(grevy_batch, reference, 8);
@@ -134,6 +134,7 @@ AT(grevy_batch, positive_count, 24);
 AT(grevy_batch, negative, 32);
 AT(grevy_batch, index, 40);
 AT(grevy_batch, index_reversed, 48);
+AT(grevy_batch, series, 56);
 
 SIZE(grevy_loader, 32);
 AT(grevy_loader, struct_size, 0);
@@ -175,11 +176,10 @@ AT(grevy_solver_parts, criterion_count, 32);
 AT(grevy_solver_parts, model_names, 40);
 AT(grevy_solver_parts, criterion_names, 48);
 
-SIZE(grevy_solver_info, 24);
+SIZE(grevy_solver_info, 16);
 AT(grevy_solver_info, struct_size, 0);
-AT(grevy_solver_info, reserved, 4);
-AT(grevy_solver_info, num_models, 8);
-AT(grevy_solver_info, num_criterions, 16);
+AT(grevy_solver_info, flags, 4);
+AT(grevy_solver_info, num_positives, 8);
 
 SIZE(grevy_solver_table, 96);
 AT(grevy_solver_table, struct_size, 0);

@@ -201,7 +201,7 @@ TEST_CASE("a recording is loaded with the labels that the experiment names") {
                         {"direction", "direction.npy"},
                         {"heading", {{"file", "direction.npy"}, {"type", "continuous"}}}}}};
   const auto file = folder / "experiment.json";
-  const Recording recording = load_recording(make(document, file));
+  const Recording recording = load_recordings(make(document, file)).front();
   CHECK(recording.num_samples() == 200);
   CHECK(recording.num_channels() == 4);
   CHECK_FALSE(recording.label("position").discrete);
@@ -209,10 +209,10 @@ TEST_CASE("a recording is loaded with the labels that the experiment names") {
   CHECK_FALSE(recording.label("heading").discrete);
 
   document["data"]["labels"]["gone"] = "gone.npy";
-  const Message gone = message_of([&] { load_recording(make(document, file)); });
+  const Message gone = message_of([&] { load_recordings(make(document, file)); });
   CHECK(gone.code == ErrorCode::not_found);
   CHECK(gone.has("experiment.json: /data/labels/gone: "));
-  const Message none = message_of([&] { load_recording(make(minimal(), file)); });
+  const Message none = message_of([&] { load_recordings(make(minimal(), file)); });
   CHECK(none.has("experiment.json: /data: the key \"neural\" is missing"));
 }
 

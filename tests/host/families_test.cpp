@@ -225,7 +225,7 @@ TEST_CASE("the hybrid solver trains two objectives and validates") {
         doctest::Approx(value_of(last, "behavior_total") + value_of(last, "time_total")));
   CHECK(value_of(last, "time_total") ==
         doctest::Approx(value_of(last, "time_pos") + value_of(last, "time_neg")));
-  CHECK(std::isfinite(trainer.loss_on(recording(), 3)));
+  CHECK(std::isfinite(trainer.loss_on({recording()}, 3).loss));
 }
 
 TEST_CASE("the hybrid solver refuses features and batches that do not fit") {
@@ -262,7 +262,7 @@ TEST_CASE("the regularised solver makes the Jacobian smaller") {
     CHECK(value_of(last, "reg_lambda") == doctest::Approx(lambda * value_of(last, "reg")));
     CHECK(value_of(last, "total") ==
           doctest::Approx(value_of(last, "loss") + value_of(last, "reg_lambda")));
-    CHECK(std::isfinite(trainer.loss_on(recording(), 3)));
+    CHECK(std::isfinite(trainer.loss_on({recording()}, 3).loss));
     return value_of(last, "reg");
   };
   CHECK(reg_after(10) < 0.5 * reg_after(0));
@@ -313,7 +313,9 @@ TEST_CASE("classifiers give features and scores") {
     CHECK((outputs[0].sizes() == at::IntArrayRef{6, 4}));
     CHECK((outputs[1].sizes() == at::IntArrayRef{6, 5}));
     CHECK(outputs[0].min().item<float>() >= 0);
-    CHECK_THROWS_WITH(model->forward(inp({6, 3, model->info().offset.length()})),
-                      doctest::Contains("returns 2 tensor(s); asked for 1"));
+    const at::Tensor windows = inp({6, 3, model->info().offset.length()});
+    CHECK(model->forward(windows).equal(outputs[0]));
+    CHECK_THROWS_WITH(model->forward_all(windows, 3),
+                      doctest::Contains("returns 2 tensor(s); asked for 3"));
   }
 }

@@ -127,9 +127,9 @@ TEST_CASE("training changes the embedding and lowers the loss") {
   const json longer = {{"training", {{"num_steps", 60}, {"batch_size", 64}}},
                        {"optimizer", {{"learning_rate", 0.01}}}};
   Trainer trainer = make_trainer(longer);
-  const double before = trainer.loss_on(recording_of_tests(), 20);
+  const double before = trainer.loss_on({recording_of_tests()}, 20).loss;
   trainer.fit();
-  CHECK(trainer.loss_on(recording_of_tests(), 20) < before);
+  CHECK(trainer.loss_on({recording_of_tests()}, 20).loss < before);
 }
 
 TEST_CASE("a stopped fit goes on where it stopped") {
@@ -203,7 +203,7 @@ TEST_CASE("chunks do not change an embedding") {
       const at::Tensor whole = embed(trainer, pad);
       TransformOptions options;
       options.pad = pad;
-      CHECK(whole.size(0) == trainer.num_rows(recording_of_tests().neural(), options));
+      CHECK(whole.size(0) == trainer.num_rows(recording_of_tests(), options));
       for (const std::int64_t chunk : {1, 7, 290, 1000}) {
         CAPTURE(chunk);
         const at::Tensor parts = embed(trainer, pad, chunk);
@@ -312,9 +312,9 @@ TEST_CASE("loss_on is repeatable and leaves the training alone") {
   Trainer trainer = make_trainer();
   FitCallbacks callbacks;
   callbacks.on_step = [&](const StepReport&) {
-    const double loss = trainer.loss_on(recording_of_tests(), 3);
+    const double loss = trainer.loss_on({recording_of_tests()}, 3).loss;
     CHECK(std::isfinite(loss));
-    CHECK(trainer.loss_on(recording_of_tests(), 3) == loss);
+    CHECK(trainer.loss_on({recording_of_tests()}, 3).loss == loss);
   };
   CHECK(trainer.fit(callbacks));
   CHECK(at::equal(embed(trainer), trained()));
@@ -430,7 +430,7 @@ struct NotingModel {
 // Two batches, the same every time.
 struct TwoBatches {
   std::vector<Batch> batches = {
-      {0, at::ones({4, 1, 2}), {at::ones({4, 1, 2})}, at::ones({4, 1, 2}), {}, {}}};
+      {0, at::ones({4, 1, 2}), {at::ones({4, 1, 2})}, at::ones({4, 1, 2}), {}, {}, {}}};
   grevy::detail::CBatches lent{batches};
   grevy_loader table{};
 
@@ -458,7 +458,7 @@ TEST_CASE("validation and transform evaluate, then restore the training mode") {
   solver->attach({model}, {*criterion});
   const TwoBatches loader;
   noting.modes.clear();
-  SUBCASE("validation") { CHECK(solver->validate(loader.table) == doctest::Approx(std::log(4))); }
+  SUBCASE("validation") { CHECK(solver->validate(loader.table).loss == doctest::Approx(std::log(4))); }
   SUBCASE("transform") {
     CHECK(solver->transform(0, at::ones({6, 1})).sizes() == at::IntArrayRef({5, 1}));
   }

@@ -137,7 +137,8 @@ typedef struct grevy_create_args {
   grevy_text options; /* JSON object; keys the schema does not have are an error */
   grevy_text device;  /* "cpu", "cuda" or "cuda:N" */
   uint64_t seed;      /* for everything random in the component */
-  int64_t num_input;  /* models and solvers: number of input channels, >= 1; criterions: 0 */
+  int64_t num_input;  /* models: number of input channels, >= 1; solvers: that of the first model;
+                         criterions: 0 */
 } grevy_create_args;
 
 struct grevy_host {
@@ -193,8 +194,9 @@ typedef struct grevy_model_table {
   void (*destroy)(void* self);
   /* [any] The same answer for the whole life of the instance. The caller sets info->struct_size. */
   int32_t (*describe)(void* self, grevy_model_info* info, const grevy_error_sink* errors);
-  /* [main] windows: float32 or float64 (n, C, T), T = L in training; outputs: num_tensors slots,
-   * the first (n, D) when T = L, else (n, D, T - L + 1). */
+  /* [main] windows: float32 or float64 (n, C, T), T = L in training; outputs: slots for the first
+   * output_count of the model's num_tensors, the first of them (n, D) when T = L, else
+   * (n, D, T - L + 1). */
   int32_t (*forward)(void* self, grevy_tensor* windows, grevy_tensor** outputs,
                      uint64_t output_count, const grevy_error_sink* errors);
   /* [main] Non-zero: training behaviour (dropout). New instances train. */
@@ -215,7 +217,9 @@ typedef struct grevy_prediction {
 } grevy_prediction;
 
 enum {
-  GREVY_CRITERION_EXPECTS_NORMALIZED = 1u << 0 /* meant for embeddings of length 1 */
+  GREVY_CRITERION_EXPECTS_NORMALIZED = 1u << 0, /* meant for embeddings of length 1 */
+  GREVY_CRITERION_PARTS_ARE_LOSSES = 1u << 1    /* one part per prediction, with its graph; the
+                                                   loss is their sum */
 };
 
 typedef struct grevy_criterion_info {
@@ -234,8 +238,8 @@ typedef struct grevy_criterion_table {
   void (*destroy)(void* self);
   /* [any] */
   int32_t (*describe)(void* self, grevy_criterion_info* info, const grevy_error_sink* errors);
-  /* [main] loss: a scalar, differentiable. parts: part_count slots for detached scalars, or NULL.
-   */
+  /* [main] loss: a scalar, differentiable. parts: part_count slots for scalars, detached unless
+   * GREVY_CRITERION_PARTS_ARE_LOSSES, or NULL. */
   int32_t (*evaluate)(void* self, const grevy_prediction* predictions, uint64_t prediction_count,
                       grevy_tensor** loss, grevy_tensor** parts, uint64_t part_count,
                       const grevy_error_sink* errors);
@@ -249,16 +253,24 @@ typedef struct grevy_criterion_table {
 
 /* ---- Solver ------------------------------------------------------------------------------ */
 
-/* One session's share of a training step. Windows are float32 (n, C, L). */
+/* One session's share of a training step. Windows are float32 (n, C, L).
+ *
+ * Pairing. With several sessions, the positives of all S sessions laid end to end, S * n rows, may
+ * be in another order than the references: row i of the positives belongs to reference index[i],
+ * and row index_reversed[i] holds the positive of reference i. All batches of a step carry the same
+ * two tensors, (S * n), or (sets, S * n) where there are several sets of positives. */
 typedef struct grevy_batch {
   uint32_t struct_size;
   uint32_t session; /* 0-based */
   grevy_tensor* reference;
-  grevy_tensor* const* positives; /* one set per objective; usually one */
+  grevy_tensor* const* positives; /* one set per objective; usually one. Supervised: targets, float32
+                                     (n, w) or int64 classes (n) */
   uint64_t positive_count;
   grevy_tensor* negative;       /* NULL in supervised training */
-  grevy_tensor* index;          /* int64, multi-session pairing; NULL: rows already correspond */
+  grevy_tensor* index;          /* int64; NULL: rows already correspond */
   grevy_tensor* index_reversed; /* inverse of index, or NULL */
+  grevy_tensor* series;         /* NULL, or in full-batch training the whole session, float32 (T, C):
+                                   reference, positives and negative are int64 sample numbers then */
 } grevy_batch;
 
 /* Batches made by the host. */
@@ -301,8 +313,9 @@ typedef struct grevy_training {
    * GREVY_ACTION_*. Errors: NON_FINITE (names statistic and step), IO. */
   int32_t (*end_step)(void* context, int64_t step, const grevy_statistic* statistics,
                       uint64_t statistic_count, uint32_t* actions, const grevy_error_sink* errors);
-  /* [main] After a validation that end_step asked for. */
+  /* [main] After a validation that end_step asked for; the statistics are parts of the loss. */
   int32_t (*end_validation)(void* context, int64_t step, double loss,
+                            const grevy_statistic* statistics, uint64_t statistic_count,
                             const grevy_error_sink* errors);
 } grevy_training;
 
@@ -316,7 +329,7 @@ typedef struct grevy_component_name {
 typedef struct grevy_solver_parts {
   uint32_t struct_size;
   uint32_t reserved;
-  const grevy_instance* models; /* one, or one per session */
+  const grevy_instance* models; /* one per session, then the references', if any; see info */
   uint64_t model_count;
   const grevy_instance* criterions;
   uint64_t criterion_count;
@@ -324,11 +337,18 @@ typedef struct grevy_solver_parts {
   const grevy_component_name* criterion_names; /* one per criterion, or NULL */
 } grevy_solver_parts;
 
+enum {
+  GREVY_SOLVER_SEVERAL_SESSIONS = 1u << 0, /* any number, each with a batch and a model; else one */
+  GREVY_SOLVER_JOINED_SESSIONS = 1u << 1,  /* any number, seen as one: channels side by side */
+  GREVY_SOLVER_REFERENCE_MODELS = 1u << 2, /* a further model per session, for the references */
+  GREVY_SOLVER_FULL_BATCH = 1u << 3,       /* batches hold the series and sample numbers */
+  GREVY_SOLVER_SUPERVISED = 1u << 4        /* batches hold targets; no negatives */
+};
+
 typedef struct grevy_solver_info {
   uint32_t struct_size;
-  uint32_t reserved;
-  int64_t num_models; /* models that attach() needs: 1, or 2 with one for the references alone */
-  int64_t num_criterions; /* criterions that attach() needs */
+  uint32_t flags;        /* GREVY_SOLVER_*: what attach() and the batches must look like */
+  int64_t num_positives; /* sets of positives in a batch; 0: any number from 1 on */
 } grevy_solver_info;
 
 typedef struct grevy_solver_table {
@@ -340,7 +360,8 @@ typedef struct grevy_solver_table {
   void (*destroy)(void* self);
   /* [any] The same answer for the whole life of the instance. The caller sets info->struct_size. */
   int32_t (*describe)(void* self, grevy_solver_info* info, const grevy_error_sink* errors);
-  /* [main] Once, before anything below. Errors: INVALID_VALUE (wrong number of models). */
+  /* [main] Once, before anything below. Errors: INVALID_VALUE (wrong number of models, a criterion
+   * or a model that the solver cannot work with). */
   int32_t (*attach)(void* self, const grevy_solver_parts* parts, const grevy_error_sink* errors);
   /* [main] The training loop. */
   int32_t (*fit)(void* self, const grevy_training* training, const grevy_error_sink* errors);
@@ -348,9 +369,10 @@ typedef struct grevy_solver_table {
   int32_t (*step)(void* self, const grevy_batch* const* batches, uint64_t batch_count,
                   const grevy_optimizer* optimizer, const grevy_statistic_sink* statistics,
                   const grevy_error_sink* errors);
-  /* [main] Mean loss over loader->num_batches batches; restores the training mode. */
+  /* [main] Mean loss over loader->num_batches batches, and means of its parts; restores the
+   * training mode. parts may be NULL. */
   int32_t (*validate)(void* self, const grevy_loader* loader, double* loss,
-                      const grevy_error_sink* errors);
+                      const grevy_statistic_sink* parts, const grevy_error_sink* errors);
   /* [main] samples: float32 (T, C) with T >= L -> embedding (T - L + 1, D), row r belongs to sample
    * r + left; in evaluation mode, without gradients. Errors: OUT_OF_RANGE (session). */
   int32_t (*transform)(void* self, int64_t session, grevy_tensor* samples, grevy_tensor** embedding,

@@ -39,11 +39,21 @@ struct ModelInfo {
 struct CriterionInfo {
   std::vector<std::string> parts;   // names, in the order of Evaluation::parts
   bool expects_normalized = false;  // meant for embeddings of length 1
+  bool parts_are_losses = false;    // one per prediction, with its graph; the loss is their sum
 };
 
+// What a solver wants to be given.
 struct SolverInfo {
-  std::int64_t num_models = 1;  // 2: the second embeds the references
-  std::int64_t num_criterions = 1;
+  enum class Sessions {
+    one,      // one batch, one model
+    several,  // any number, each with a batch and a model
+    joined    // any number, seen as one with the channels side by side: one batch, one model
+  };
+  Sessions sessions = Sessions::one;
+  bool reference_models = false;   // a further model per session, for the references
+  bool full_batch = false;         // batches hold the series and sample numbers
+  bool supervised = false;         // batches hold targets in place of positives, and no negatives
+  std::int64_t num_positives = 1;  // sets of positives (or targets) in a batch; 0: any number
 };
 
 struct NamedTensor {
@@ -65,19 +75,28 @@ struct Prediction {
   at::Tensor reference, positive, negative;
 };
 
-// loss: a scalar with its graph. parts: detached scalars, one per name in CriterionInfo::parts.
+// loss: a scalar with its graph. parts: scalars, one per name in CriterionInfo::parts, detached
+// unless CriterionInfo::parts_are_losses.
 struct Evaluation {
   at::Tensor loss;
   std::vector<at::Tensor> parts;
 };
 
-// One session's share of a step; windows are float32 (n, C, L).
+// One session's share of a step; windows are float32 (n, C, L). See grevy_batch for the pairing of
+// several sessions and for full-batch training.
 struct Batch {
   std::int64_t session = 0;
   at::Tensor reference;
-  std::vector<at::Tensor> positives;
-  at::Tensor negative;               // undefined in supervised training
-  at::Tensor index, index_reversed;  // multi-session pairing, or undefined
+  std::vector<at::Tensor> positives;  // supervised: targets, float32 (n, w) or int64 (n)
+  at::Tensor negative;                // undefined in supervised training
+  at::Tensor index, index_reversed;   // (S * n) or (sets, S * n), or undefined
+  at::Tensor series;  // full batch: float32 (T, C); the others are then sample numbers
+};
+
+// A validation: means over its batches.
+struct Validation {
+  double loss = 0;
+  Statistics parts;
 };
 
 namespace detail {
@@ -104,6 +123,12 @@ inline grevy_statistic_sink collect_into(Statistics& statistics) {
   return sink;
 }
 
+inline std::vector<grevy_statistic> to_c(const Statistics& statistics) {
+  std::vector<grevy_statistic> c;
+  for (const Statistic& s : statistics) c.push_back({text_of(s.name), s.value});
+  return c;
+}
+
 inline Batch from_c(const grevy_batch& batch) {
   Batch result;
   result.session = batch.session;
@@ -113,6 +138,7 @@ inline Batch from_c(const grevy_batch& batch) {
   result.negative = borrow(batch.negative);
   result.index = borrow(batch.index);
   result.index_reversed = borrow(batch.index_reversed);
+  if (GREVY_COVERS(&batch, series)) result.series = borrow(batch.series);
   return result;
 }
 
@@ -142,6 +168,7 @@ class CBatches {
     c.negative = lend(batch.negative);
     c.index = lend(batch.index);
     c.index_reversed = lend(batch.index_reversed);
+    c.series = lend(batch.series);
     structs_.push_back(c);
   }
   std::vector<std::vector<grevy_tensor*>> positives_;
@@ -196,9 +223,11 @@ class ModelRef : public detail::Reference<grevy_model_table> {
   static constexpr std::uint32_t kind = GREVY_KIND_MODEL;
 
   ModelInfo info() const;
-  // windows (n, C, T) -> (n, D) for T = L, else (n, D, T - L + 1). Several tensors (split outputs)
-  // come from forward_all. A result that is undefined is an error of the model.
+  // windows (n, C, T) -> (n, D) for T = L, else (n, D, T - L + 1): the first of the model's
+  // tensors.
   at::Tensor forward(const at::Tensor& windows) const { return forward_all(windows, 1).front(); }
+  // The first `count` of the model's tensors, 1 <= count <= info().num_tensors. One that is
+  // undefined is an error of the model.
   std::vector<at::Tensor> forward_all(const at::Tensor& windows, std::int64_t count) const;
   void set_training(bool training) const;
   NamedTensors tensors() const { return named_tensors(); }
@@ -260,7 +289,7 @@ class TrainingRef {
     bool validate = false, stop = false;
   };
   Actions end_step(std::int64_t step, const Statistics& statistics) const;
-  void end_validation(std::int64_t step, double loss) const;
+  void end_validation(std::int64_t step, const Validation& validation) const;
 
  private:
   const grevy_training* training_;
@@ -276,7 +305,7 @@ class SolverRef : public detail::Reference<grevy_solver_table> {
               const std::vector<CriterionRef>& criterions) const;
   void fit(const grevy_training& training) const;
   Statistics step(const std::vector<Batch>& batches, const grevy_optimizer& optimizer) const;
-  double validate(const grevy_loader& loader) const;
+  Validation validate(const grevy_loader& loader) const;
   // samples float32 (T, C), T >= L -> (T - L + 1, D)
   at::Tensor transform(std::int64_t session, const at::Tensor& samples) const;
   NamedTensors tensors() const { return named_tensors(); }
@@ -348,6 +377,7 @@ inline CriterionInfo CriterionRef::info() const {
   call("describe", [&](auto* errors) { return table_->describe(self_, &c, errors); });
   CriterionInfo info;
   info.expects_normalized = (c.flags & GREVY_CRITERION_EXPECTS_NORMALIZED) != 0;
+  info.parts_are_losses = (c.flags & GREVY_CRITERION_PARTS_ARE_LOSSES) != 0;
   for (std::uint64_t i = 0; i < c.part_count; ++i)
     info.parts.emplace_back(detail::view(c.parts[i]));
   return info;
@@ -391,8 +421,7 @@ inline std::vector<Batch> LoaderRef::next() const {
 
 inline TrainingRef::Actions TrainingRef::end_step(std::int64_t step,
                                                   const Statistics& statistics) const {
-  std::vector<grevy_statistic> c;
-  for (const Statistic& s : statistics) c.push_back({detail::text_of(s.name), s.value});
+  const auto c = detail::to_c(statistics);
   std::uint32_t actions = 0;
   detail::ErrorCatcher({"host", "training", "end_step"}).run([&](auto* errors) {
     return training_->end_step(training_->context, step, c.data(), c.size(), &actions, errors);
@@ -400,9 +429,11 @@ inline TrainingRef::Actions TrainingRef::end_step(std::int64_t step,
   return {(actions & GREVY_ACTION_VALIDATE) != 0, (actions & GREVY_ACTION_STOP) != 0};
 }
 
-inline void TrainingRef::end_validation(std::int64_t step, double loss) const {
+inline void TrainingRef::end_validation(std::int64_t step, const Validation& validation) const {
+  const auto parts = detail::to_c(validation.parts);
   detail::ErrorCatcher({"host", "training", "end_validation"}).run([&](auto* errors) {
-    return training_->end_validation(training_->context, step, loss, errors);
+    return training_->end_validation(training_->context, step, validation.loss, parts.data(),
+                                     parts.size(), errors);
   });
 }
 
@@ -410,7 +441,14 @@ inline SolverInfo SolverRef::info() const {
   grevy_solver_info c{};
   c.struct_size = sizeof(c);
   call("describe", [&](auto* errors) { return table_->describe(self_, &c, errors); });
-  return {c.num_models, c.num_criterions};
+  SolverInfo info;
+  if (c.flags & GREVY_SOLVER_SEVERAL_SESSIONS) info.sessions = SolverInfo::Sessions::several;
+  if (c.flags & GREVY_SOLVER_JOINED_SESSIONS) info.sessions = SolverInfo::Sessions::joined;
+  info.reference_models = (c.flags & GREVY_SOLVER_REFERENCE_MODELS) != 0;
+  info.full_batch = (c.flags & GREVY_SOLVER_FULL_BATCH) != 0;
+  info.supervised = (c.flags & GREVY_SOLVER_SUPERVISED) != 0;
+  info.num_positives = c.num_positives;
+  return info;
 }
 
 inline void SolverRef::attach(const std::vector<ModelRef>& models,
@@ -449,10 +487,12 @@ inline Statistics SolverRef::step(const std::vector<Batch>& batches,
   return statistics;
 }
 
-inline double SolverRef::validate(const grevy_loader& loader) const {
-  double loss = 0;
-  call("validate", [&](auto* errors) { return table_->validate(self_, &loader, &loss, errors); });
-  return loss;
+inline Validation SolverRef::validate(const grevy_loader& loader) const {
+  Validation result;
+  const grevy_statistic_sink sink = detail::collect_into(result.parts);
+  call("validate",
+       [&](auto* errors) { return table_->validate(self_, &loader, &result.loss, &sink, errors); });
+  return result;
 }
 
 inline at::Tensor SolverRef::transform(std::int64_t session, const at::Tensor& samples) const {

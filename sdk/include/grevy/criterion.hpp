@@ -24,7 +24,8 @@ class Criterion : public Component {
   // Names of the parts, constant for the life of the criterion.
   virtual CriterionInfo info() const = 0;
 
-  // loss: a scalar with its graph; parts: detached scalars, as many as info().parts.
+  // loss: a scalar with its graph; parts: scalars, as many as info().parts, detached unless
+  // info().parts_are_losses.
   virtual Evaluation evaluate(const std::vector<Prediction>& predictions) = 0;
 
   // Numbers for the log that are no part of the loss ("temperature").
@@ -45,7 +46,7 @@ class ContrastiveCriterion : public Criterion {
   // Whether the loss is meant for embeddings of length 1; a run warns when the model's are not.
   virtual bool expects_normalized() const { return false; }
 
-  CriterionInfo info() const final { return {{"pos", "neg"}, expects_normalized()}; }
+  CriterionInfo info() const final { return {{"pos", "neg"}, expects_normalized(), false}; }
 
   Evaluation evaluate(const std::vector<Prediction>& predictions) final {
     if (predictions.size() != 1)

@@ -27,7 +27,8 @@ class Model : public Component {
   // (n, D, T - L + 1) for T > L. The host has checked C and T.
   virtual at::Tensor forward(const at::Tensor& windows) = 0;
 
-  // For a model with several outputs (info().num_tensors > 1): all of them, the embedding first.
+  // For a model with several outputs (info().num_tensors > 1): all of them, the first one that of
+  // forward().
   virtual std::vector<at::Tensor> forward_all(const at::Tensor& windows) {
     return {forward(windows)};
   }

@@ -12,8 +12,9 @@
 //
 // The table gives the JSON Schema in the manifest (defaults come from the member initialisers) and
 // the parser of the options text. Member types: bool, std::int64_t, double, std::string_view
-// (text), grevy::Nested (the JSON of another component), and std::optional of these (null allowed,
-// and the default unless the initialiser says otherwise). Options must be a literal type.
+// (text), grevy::Nested (the JSON of another component), grevy::Json (lists and whatever else the
+// others cannot say), and std::optional of these (null allowed, and the default unless the
+// initialiser says otherwise). Options must be a literal type.
 #ifndef GREVY_OPTIONS_HPP
 #define GREVY_OPTIONS_HPP
 
@@ -40,6 +41,13 @@ struct Nested {
   std::string_view json;
 };
 
+// Any JSON value, as text. Its row names the keywords of its JSON Schema, which the host checks;
+// the component reads it with nlohmann::json.
+struct Json {
+  std::string_view text = "null";
+  nlohmann::json parse() const { return nlohmann::json::parse(text); }
+};
+
 namespace detail {
 
 template <class T>
@@ -63,6 +71,7 @@ constexpr std::string_view json_type() {
   if constexpr (std::is_same_v<T, double>) return "number";
   if constexpr (std::is_same_v<T, std::string_view>) return "string";
   if constexpr (std::is_same_v<T, Nested>) return "object";
+  if constexpr (std::is_same_v<T, Json>) return "any";
 }
 
 // Text options outlive the JSON they came from: the few distinct texts of a process are kept.
@@ -80,7 +89,7 @@ template <class Options, class Value>
 struct Field {
   using Plain = typename detail::Plain<Value>::type;
   static_assert(!detail::json_type<Plain>().empty(),
-                "options are bool, int64, double, text, Nested");
+                "options are bool, int64, double, text, Nested, Json");
   static constexpr double inf = std::numeric_limits<double>::infinity();
 
   std::string_view name;
@@ -90,7 +99,17 @@ struct Field {
   double exclusive_minimum = -inf;
   std::array<std::string_view, 8> choices{};  // for text; empty: any
   std::size_t choice_count = 0;
+  std::string_view keywords{};  // for Json: "\"type\":\"array\", ..."
+  bool is_required = std::is_same_v<Value, Nested>;
 
+  constexpr Field required() const {
+    return with([](Field& f) { f.is_required = true; });
+  }
+  // The members of the JSON Schema object, without its braces.
+  constexpr Field schema(std::string_view members) const {
+    static_assert(std::is_same_v<Value, Json>);
+    return with([&](Field& f) { f.keywords = members; });
+  }
   constexpr Field at_least(double bound) const {
     return with([&](Field& f) { f.minimum = bound; });
   }
@@ -146,6 +165,8 @@ constexpr void write_value(Out& out, const T& value) {
     write_number(out, value);
   } else if constexpr (std::is_same_v<T, Nested>) {
     write_raw(out, value.json);
+  } else if constexpr (std::is_same_v<T, Json>) {
+    write_raw(out, value.text);
   } else {
     write_string(out, value);
   }
@@ -167,9 +188,14 @@ constexpr void write_field(Out& out, const Field<Options, Value>& row) {
   write_raw(out, ":{\"description\":");
   write_string(out, row.description);
   constexpr auto type = json_type<typename Plain<Value>::type>();
-  write_raw(out, IsOptional<Value>::value ? ",\"type\":[\"" : ",\"type\":\"");
-  write_raw(out, type);
-  write_raw(out, IsOptional<Value>::value ? "\",\"null\"]" : "\"");
+  if constexpr (type == "any") {
+    if (!row.keywords.empty()) out.put(',');
+    write_raw(out, row.keywords);
+  } else {
+    write_raw(out, IsOptional<Value>::value ? ",\"type\":[\"" : ",\"type\":\"");
+    write_raw(out, type);
+    write_raw(out, IsOptional<Value>::value ? "\",\"null\"]" : "\"");
+  }
   write_bound(out, "minimum", row.minimum);
   write_bound(out, "maximum", row.maximum);
   write_bound(out, "exclusiveMinimum", row.exclusive_minimum);
@@ -181,15 +207,13 @@ constexpr void write_field(Out& out, const Field<Options, Value>& row) {
   if constexpr (std::is_same_v<Value, Nested>) {
     write_raw(out, ",\"required\":[\"name\"],\"properties\":{\"name\":{\"type\":\"string\"}}}");
   } else {
-    write_raw(out, ",\"default\":");
-    write_value(out, Options{}.*row.member);
+    if (!row.is_required) {
+      write_raw(out, ",\"default\":");
+      write_value(out, Options{}.*row.member);
+    }
     write_raw(out, "}");
   }
 }
-
-// Options that have no default, and so must be given.
-template <class Value>
-inline constexpr bool is_required = std::is_same_v<Value, Nested>;
 
 template <class Options>
 struct SchemaWriter {
@@ -214,10 +238,9 @@ struct SchemaWriter {
   }
   template <class Out, class Value>
   static constexpr void write_required(Out& out, bool& first, const Field<Options, Value>& row) {
-    if constexpr (is_required<Value>) {
-      separate(out, first);
-      write_string(out, row.name);
-    }
+    if (!row.is_required) return;
+    separate(out, first);
+    write_string(out, row.name);
   }
 };
 
@@ -265,6 +288,8 @@ typename Plain<Value>::type parse_value(const Field<Options, Value>& row,
     }
     if (row.choice_count != 0) refuse(row.name, found, allowed + "\"");
     return keep(found.template get<std::string>());
+  } else if constexpr (std::is_same_v<T, Json>) {
+    return Json{keep(found.dump())};
   } else {
     if (!found.is_object() || !found.contains("name"))
       refuse(row.name, found, "an object with a \"name\"");
@@ -276,7 +301,7 @@ template <class Options, class Value>
 void parse_field(const Field<Options, Value>& row, nlohmann::json& object, Options& options) {
   const auto found = object.find(std::string(row.name));
   if (found == object.end()) {
-    if (is_required<Value>)
+    if (row.is_required)
       throw Error(ErrorCode::invalid_value, "option \"" + std::string(row.name) + "\" is missing");
     return;
   }

@@ -1,7 +1,7 @@
 // grevy/solver.hpp: base class of training loops.
 //
-// The simplest solver overrides infer() alone: how the windows of a step become embeddings. One
-// that changes the update overrides step(); one that changes the loop overrides fit().
+// The simplest solver overrides info() alone, or infer(): how the samples of a step become
+// predictions. One that changes the update overrides step(); one that changes the loop, fit().
 #ifndef GREVY_SOLVER_HPP
 #define GREVY_SOLVER_HPP
 
@@ -9,6 +9,7 @@
 
 #include <ATen/core/grad_mode.h>
 
+#include <algorithm>
 #include <cmath>
 
 namespace grevy {
@@ -18,12 +19,23 @@ class Solver : public Component {
  public:
   virtual ~Solver() = default;
 
-  // How many models and criterions this solver works with; attach() refuses other numbers.
-  virtual std::size_t num_models() const { return 1; }
-  virtual std::size_t num_criterions() const { return 1; }
+  // What this solver wants to be given, constant for its life; the host prepares sessions, models
+  // and batches accordingly, attach() and embed() refuse anything else.
+  virtual SolverInfo info() const { return {}; }
 
-  // From the windows of a step (one batch per session) to predictions for the criterion.
-  virtual std::vector<Prediction> infer(const std::vector<Batch>& batches) = 0;
+  // The samples of a step as embeddings, rows of one session after the other: every set of
+  // positives in the order of its references. Targets of supervised training stay as they are.
+  struct Embedded {
+    at::Tensor reference;
+    std::vector<at::Tensor> positives;
+    at::Tensor negative;
+  };
+
+  // From the batches of a step (one per session) to predictions for the criterion.
+  virtual std::vector<Prediction> infer(const std::vector<Batch>& batches) {
+    const Embedded e = embed(batches);
+    return {{e.reference, e.positives.front(), e.negative}};
+  }
 
   // The loss of a step and its parts, one per part_names(). Gradients may be off (validation).
   virtual Evaluation evaluate(const std::vector<Batch>& batches) {
@@ -55,15 +67,23 @@ class Solver : public Component {
     }
   }
 
-  // Mean loss over loader.num_batches() batches, in evaluation mode and without gradients; the
-  // training mode is restored. NaN for a loader without batches.
-  virtual double validate(const LoaderRef& loader) {
+  // Means of the loss and its parts over loader.num_batches() batches, in evaluation mode and
+  // without gradients; the training mode is restored. NaN for a loader without batches.
+  virtual Validation validate(const LoaderRef& loader) {
     const at::NoGradGuard no_grad;
     const Evaluating evaluating(*this);
-    double sum = 0;
-    for (std::int64_t i = 0; i < loader.num_batches(); ++i)
-      sum += evaluate(loader.next()).loss.item<double>();
-    return sum / static_cast<double>(loader.num_batches());
+    const std::vector<std::string> names = part_names();
+    const auto count = static_cast<double>(loader.num_batches());
+    Validation mean{count > 0 ? 0 : std::nan(""), {}};
+    for (std::int64_t i = 0; i < loader.num_batches(); ++i) {
+      const Evaluation evaluation = evaluate(loader.next());
+      mean.loss += evaluation.loss.item<double>() / count;
+      for (std::size_t part = 0; part < std::min(names.size(), evaluation.parts.size()); ++part) {
+        if (i == 0) mean.parts.push_back({names[part], 0});
+        mean.parts[part].value += evaluation.parts[part].item<double>() / count;
+      }
+    }
+    return mean;
   }
 
   // samples float32 (T, C), T >= L -> embedding (T - L + 1, D). Convolutional models see the whole
@@ -71,23 +91,11 @@ class Solver : public Component {
   virtual at::Tensor transform(std::int64_t session, const at::Tensor& samples) {
     const at::NoGradGuard no_grad;
     const Evaluating evaluating(*this);
-    const ModelRef& encoder = transform_model(session);
-    const std::int64_t length = encoder.info().offset.length();
-    if (encoder.info().convolutional && length > 1) {
-      const at::Tensor embedding = encoder.forward(samples.t().unsqueeze(0));
-      return embedding.dim() == 2 ? embedding : embedding[0].t();
-    }
-    return encoder.forward(samples.unfold(0, length, encoder.info().resample_factor));
+    return embed_series(transform_model(session), samples);
   }
 
   // Which model embeds a session. Errors: out_of_range.
-  virtual const ModelRef& transform_model(std::int64_t session) {
-    if (session < 0 || static_cast<std::size_t>(session) >= models_.size())
-      throw Error(ErrorCode::out_of_range, "session " + std::to_string(session) +
-                                               " does not exist; there are " +
-                                               std::to_string(models_.size()) + ", counted from 0");
-    return models_[static_cast<std::size_t>(session)];
-  }
+  virtual const ModelRef& transform_model(std::int64_t session) { return model(session); }
 
   // State beyond tensors, as JSON text, for checkpoints.
   virtual std::string save_state() const { return "{}"; }
@@ -95,17 +103,79 @@ class Solver : public Component {
 
   // Called once by the host, before anything above.
   virtual void attach(std::vector<ModelRef> models, std::vector<CriterionRef> criterions) {
-    check_count("model", models.size(), num_models());
-    check_count("criterion", criterions.size(), num_criterions());
+    const SolverInfo wanted = info();
+    const std::size_t kinds = wanted.reference_models ? 2 : 1;
+    const bool fits = wanted.sessions == SolverInfo::Sessions::several
+                          ? !models.empty() && models.size() % kinds == 0
+                          : models.size() == kinds;
+    if (!fits || criterions.size() != 1)
+      throw Error(ErrorCode::invalid_value,
+                  "works with " + std::to_string(kinds) + " model(s)" +
+                      (wanted.sessions == SolverInfo::Sessions::several ? " per session" : "") +
+                      " and 1 criterion; found " + std::to_string(models.size()) + " and " +
+                      std::to_string(criterions.size()));
+    num_sessions_ = static_cast<std::int64_t>(models.size() / kinds);
     models_ = std::move(models);
-    criterions_ = std::move(criterions);
-    criterion_info_ = criterions_.empty() ? CriterionInfo{} : criterions_.front().info();
+    criterion_ = std::move(criterions.front());
+    criterion_info_ = criterion_.info();
   }
 
  protected:
-  const ModelRef& model(std::size_t index = 0) const { return models_.at(index); }
-  const CriterionRef& criterion(std::size_t index = 0) const { return criterions_.at(index); }
+  std::int64_t num_sessions() const { return num_sessions_; }
+  // The encoder of a session, and that of its references. Errors: out_of_range.
+  const ModelRef& model(std::int64_t session = 0) const {
+    if (session < 0 || session >= num_sessions_)
+      throw Error(ErrorCode::out_of_range, "session " + std::to_string(session) +
+                                               " does not exist; there are " +
+                                               std::to_string(num_sessions_) + ", counted from 0");
+    return models_[static_cast<std::size_t>(session)];
+  }
+  const ModelRef& reference_model(std::int64_t session = 0) const {
+    const ModelRef& other = model(session);
+    return info().reference_models ? models_[static_cast<std::size_t>(num_sessions_ + session)]
+                                   : other;
+  }
+  const CriterionRef& criterion() const { return criterion_; }
   const CriterionInfo& criterion_info() const { return criterion_info_; }
+
+  // Errors: invalid_value for batches that are not what info() wants.
+  Embedded embed(const std::vector<Batch>& batches) const {
+    const SolverInfo wanted = info();
+    check(batches, wanted);
+    std::vector<at::Tensor> references, negatives;
+    std::vector<std::vector<at::Tensor>> positives(batches.front().positives.size());
+    for (const Batch& batch : batches) {
+      const Encoder encoder(*this, model(batch.session), batch);
+      references.push_back(wanted.reference_models ? Encoder(*this, reference_model(batch.session),
+                                                             batch)(batch.reference)
+                                                   : encoder(batch.reference));
+      for (std::size_t i = 0; i < positives.size(); ++i)
+        positives[i].push_back(wanted.supervised ? batch.positives[i]
+                                                 : encoder(batch.positives[i]));
+      if (!wanted.supervised) negatives.push_back(encoder(batch.negative));
+    }
+    Embedded embedded{join(references), {}, wanted.supervised ? at::Tensor() : join(negatives)};
+    const at::Tensor& order = batches.front().index_reversed;
+    for (std::size_t i = 0; i < positives.size(); ++i) {
+      const at::Tensor rows = join(positives[i]);
+      embedded.positives.push_back(
+          !order.defined()
+              ? rows
+              : rows.index_select(0,
+                                  order.dim() == 2 ? order[static_cast<std::int64_t>(i)] : order));
+    }
+    return embedded;
+  }
+
+  // series (T, C) -> (T - L + 1, D), fewer rows for resampling models.
+  static at::Tensor embed_series(const ModelRef& encoder, const at::Tensor& series) {
+    const ModelInfo model_info = encoder.info();
+    const std::int64_t length = model_info.offset.length();
+    if (!model_info.convolutional || length == 1)
+      return encoder.forward(series.unfold(0, length, model_info.resample_factor));
+    const at::Tensor embedding = encoder.forward(series.t().unsqueeze(0));
+    return embedding.dim() == 2 ? embedding : embedding[0].t();
+  }
 
   void set_training(bool training) {
     is_training_ = training;
@@ -127,6 +197,53 @@ class Solver : public Component {
   }
 
  private:
+  // Embeds windows; in full-batch training, picks rows of the series' embedding. Samples too near a
+  // border for a window of their own share the first or last complete one, as windows do.
+  class Encoder {
+   public:
+    Encoder(const Solver& solver, const ModelRef& model, const Batch& batch) : model_(model) {
+      if (!solver.info().full_batch) return;
+      rows_ = embed_series(model, batch.series);
+      left_ = model.info().offset.left;
+      step_ = model.info().resample_factor;
+    }
+    at::Tensor operator()(const at::Tensor& samples) const {
+      if (!rows_.defined()) return model_.forward(samples);
+      const at::Tensor row = (samples - left_).clamp_min(0).floor_divide(step_);
+      return rows_.index_select(0, row.clamp_max(rows_.size(0) - 1));
+    }
+
+   private:
+    const ModelRef& model_;
+    at::Tensor rows_;
+    std::int64_t left_ = 0, step_ = 1;
+  };
+
+  static at::Tensor join(const std::vector<at::Tensor>& sessions) {
+    return sessions.size() == 1 ? sessions.front() : at::cat(sessions);
+  }
+
+  static void check(const std::vector<Batch>& batches, const SolverInfo& wanted) {
+    const auto refuse = [](const std::string& message) {
+      throw Error(ErrorCode::invalid_value, message);
+    };
+    if (batches.empty() || (batches.size() > 1 && wanted.sessions != SolverInfo::Sessions::several))
+      refuse("works with the batch of one session; found " + std::to_string(batches.size()));
+    const auto sets = static_cast<std::int64_t>(batches.front().positives.size());
+    for (const Batch& batch : batches) {
+      if (sets < 1 || static_cast<std::int64_t>(batch.positives.size()) != sets ||
+          (wanted.num_positives != 0 && sets != wanted.num_positives))
+        refuse("works with " +
+               (wanted.num_positives == 0 ? "equally many" : std::to_string(wanted.num_positives)) +
+               " set(s) of positives; found " + std::to_string(batch.positives.size()));
+      if (wanted.full_batch != batch.series.defined())
+        refuse(wanted.full_batch ? "works with whole series; found windows"
+                                 : "works with windows; found a whole series");
+      if (wanted.supervised == batch.negative.defined())
+        refuse(wanted.supervised ? "is supervised; found negatives" : "needs negatives");
+    }
+  }
+
   // Evaluation mode for a scope; the mode before it comes back, also when something throws.
   class Evaluating {
    public:
@@ -147,14 +264,9 @@ class Solver : public Component {
     bool before_;
   };
 
-  static void check_count(const char* what, std::size_t found, std::size_t allowed) {
-    if (found != allowed)
-      throw Error(ErrorCode::invalid_value, "works with " + std::to_string(allowed) + " " + what +
-                                                "(s); found " + std::to_string(found));
-  }
-
-  std::vector<ModelRef> models_;
-  std::vector<CriterionRef> criterions_;
+  std::vector<ModelRef> models_;  // one per session, then the references'
+  std::int64_t num_sessions_ = 0;
+  CriterionRef criterion_;
   CriterionInfo criterion_info_;
   bool is_training_ = true;
 };

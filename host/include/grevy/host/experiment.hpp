@@ -39,7 +39,15 @@ class Experiment {
   std::uint64_t seed() const { return at("/seed").get<std::uint64_t>(); }
   std::string device() const { return at("/device").get<std::string>(); }
   std::int64_t num_steps() const { return at("/training/num_steps").get<std::int64_t>(); }
-  std::int64_t batch_size() const { return at("/training/batch_size").get<std::int64_t>(); }
+  // References per step and session; 512 where the file gives none. Full-batch solvers do not look.
+  std::int64_t batch_size() const {
+    const nlohmann::json& size = at("/training/batch_size");
+    return size.is_null() ? 512 : size.get<std::int64_t>();
+  }
+  std::int64_t num_negatives() const {
+    const nlohmann::json& count = at("/training/num_negatives");
+    return count.is_null() ? batch_size() : count.get<std::int64_t>();
+  }
 
   // "FILE: POINTER: ": how errors about a place in this file begin.
   std::string where(const std::string& pointer) const;
@@ -56,6 +64,9 @@ class Experiment {
   }
 
  private:
+  void check_alternatives(const nlohmann::json& given) const;
+  void make_paths_absolute();
+
   nlohmann::json document_;
   std::filesystem::path file_;
 };
@@ -64,11 +75,13 @@ class Experiment {
 // editors complete from and `grevy schema` prints.
 nlohmann::json experiment_schema(const Host& host);
 
-// Loads the recording that /data names and returns it whole. Errors: as above, naming the pointer
-// of the entry; those of Recording. Whether the samples are finite is for the Trainer to check.
-Recording load_recording(const Experiment& experiment);
+// Loads the recordings that /data names, one per session, whole. Labels of text have the same
+// classes in all of them. Errors: as above, naming the pointer of the entry; those of Recording.
+// Whether the samples are finite is for the Trainer to check.
+std::vector<Recording> load_recordings(const Experiment& experiment);
 
-// How many samples, from the start, are for training: /data/train_fraction of them, at least 1.
+// How many samples, from the start, are for training: /data/train_fraction of them, at least 1; up
+// to the nearest end of a trial where there are trials.
 std::int64_t num_train_samples(const Experiment& experiment, const Recording& recording);
 
 }  // namespace grevy::host

@@ -122,7 +122,7 @@ class Host {
 // be valid and its outputs must have the shapes that it promises. Errors: PluginError.
 void check_model(const ModelRef& model, const CreateOptions& create);
 
-// "cpu", "cuda" or "cuda:N" -> device. Errors: invalid_value (malformed), not_found (no such device
+// "cpu", "cuda", "cuda:N" or "cuda_if_available" -> device. Errors: invalid_value (malformed), not_found (no such device
 // here, and what there is).
 at::Device parse_device(const std::string& text);
 

@@ -13,7 +13,8 @@ namespace grevy::host {
 struct Label {
   std::string name;
   bool discrete = false;
-  at::Tensor values;  // discrete: int64 (T); continuous: float32 (T, w), contiguous
+  at::Tensor values;                 // discrete: int64 (T); continuous: float32 (T, w), contiguous
+  std::vector<std::string> classes;  // of a label made from texts: what the numbers stand for
 };
 
 // Samples of all channels over time, and labels with one row per sample. Tensors are on the CPU and
@@ -32,6 +33,15 @@ class Recording {
   void add_discrete(const std::string& name, const at::Tensor& values,
                     const std::string& source = {});
 
+  // A discrete label from texts: the number of a text is its place in `classes`, which must hold
+  // all of them. Errors: as above; not_found for a text that is not among the classes.
+  void add_text(const std::string& name, const std::vector<std::string>& values,
+                const std::vector<std::string>& classes, const std::string& source = {});
+  // ids: integers (T); a trial is a stretch of equal ids. Windows and pairs stay inside a trial.
+  void set_trials(const at::Tensor& ids, const std::string& source = {});
+  // First sample of each trial, ascending from 0; empty: none were given.
+  const std::vector<std::int64_t>& trials() const { return trials_; }
+
   const at::Tensor& neural() const { return neural_; }  // float32 (T, C)
   std::int64_t num_samples() const { return neural_.size(0); }
   std::int64_t num_channels() const { return neural_.size(1); }
@@ -39,8 +49,11 @@ class Recording {
   // Errors: not_found, listing the labels that exist.
   const Label& label(const std::string& name) const;
 
-  // Samples [begin, end) with their labels; shares memory. Errors: out_of_range.
+  // Samples [begin, end) with their labels and trials; shares memory. Errors: out_of_range.
   Recording slice(std::int64_t begin, std::int64_t end) const;
+
+  // The same labels and trials with other channels, (T, C'). Errors: invalid_value.
+  Recording with_neural(const at::Tensor& neural) const;
 
   // Reads all samples. Errors: non_finite, naming the source, and row and column of the first NaN
   // or infinity; rows of a slice count from the start of the whole.
@@ -52,6 +65,7 @@ class Recording {
   std::int64_t first_row_ = 0;  // of the recording that this is a slice of
   std::string source_;
   std::vector<Label> labels_;
+  std::vector<std::int64_t> trials_;
 };
 
 // A numeric array of a .npy or .npz file as a tensor: float32 as it lies in the file (mapped where

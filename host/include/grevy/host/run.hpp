@@ -4,7 +4,9 @@
 //   experiment.json         every setting, defaults and --set included, paths absolute
 //   log.jsonl               one JSON object a line: {"step", "pos", "neg", "total", ...}
 //   checkpoint.safetensors  the whole state after the last stored step
-//   embedding.npy           float32 (T, D): one row per sample of the recording
+//   embedding.npy           float32 (T, D): one row per sample of the recording; of several
+//   sessions
+//                           embedding_0.npy, embedding_1.npy, ...
 //   summary.json            what Summary holds
 #ifndef GREVY_HOST_RUN_HPP
 #define GREVY_HOST_RUN_HPP
@@ -28,8 +30,8 @@ struct RunOptions {
 };
 
 // {"finished", "step", "seed", "versions", "plugins", "recording", "model", "time",
-// "peak_memory_mb",
-//  "infonce", "decoding"}; docs/run.md describes every key.
+// "peak_memory_mb", "infonce", "decoding"}; of several sessions "recordings", "infonce",
+// "sessions", "consistency". docs/run.md describes every key.
 struct Summary {
   nlohmann::json document;
   bool finished = false;       // false: stopped on request; the checkpoint is written
@@ -38,15 +40,25 @@ struct Summary {
 };
 
 // Runs an experiment. Everything about it is checked before the folder is touched. Errors: those of
-// Experiment, load_recording and Trainer; invalid_value for a folder that holds a run already
+// Experiment, load_recordings and Trainer; invalid_value for a folder that holds a run already
 // (without force or resume), or one of another experiment (resume; only training.num_steps may
 // grow); not_found for a resume without a checkpoint; io.
 Summary run(Host& host, const Experiment& experiment, const RunOptions& options);
 
+// The recordings of an experiment, one per session, and the parts to train on and to hold out.
+struct TrainingData {
+  std::vector<Recording> whole, train;
+  std::vector<Recording> held_out;  // empty where a session has nothing left
+};
+
+// By /data/train_fraction.
+TrainingData split_recordings(const Experiment& experiment, std::vector<Recording> sessions);
+
 // InfoNCE on the held-out part, and k-nearest-neighbour decoding of every label: from the
 // embedding, and for comparison from the raw windows and of labels rolled by half the recording.
-// The part before `num_train` is the decoder's reference, the rest is held out.
-nlohmann::json evaluate(const Trainer& trainer, const Recording& recording, std::int64_t num_train);
+// The part trained on is the decoder's reference. Of several sessions each by itself, and the
+// consistency of their embeddings: how well one predicts another at equal labels.
+nlohmann::json evaluate(const Trainer& trainer, const TrainingData& data);
 
 }  // namespace grevy::host
 

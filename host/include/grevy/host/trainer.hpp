@@ -20,6 +20,7 @@ struct StepReport {
   std::int64_t num_steps = 0;
   const Statistics& statistics;           // "pos", "neg", "total", "temperature", ...
   std::optional<double> validation_loss;  // set when this step ended with a validation
+  const Statistics& validation_parts;     // and means of the parts of that loss
 };
 
 // What an application may do while training goes on; all optional, called on the training thread.
@@ -34,6 +35,7 @@ struct FitCallbacks {
 using RowSink = std::function<void(const at::Tensor& rows)>;
 
 struct TransformOptions {
+  std::int64_t session = 0;  // whose encoder embeds
   // Repeats the first row `left` times and the last `right - 1` times, so that T samples give T
   // embeddings; otherwise T - L + 1.
   bool pad = true;
@@ -41,15 +43,24 @@ struct TransformOptions {
   std::int64_t chunk = 10000;
 };
 
+// A mean loss, and what InfoNCE gives for an embedding that does not tell samples apart: the
+// logarithm of the number of negatives, for each set of positives. NaN for supervised training.
+struct HeldOut {
+  double loss = 0;
+  double chance = 0;
+};
+
 // A Trainer owns model, criterion, solver, optimiser and loaders of one experiment. Keep the Host
 // alive longer. Threads: one at a time; several Trainers may run in several threads.
 class Trainer {
  public:
-  // `train` is what is trained on, `held_out` what validation draws from (none: no validation).
-  // Errors: non_finite for NaN or infinity in either (names row and column); invalid_value for a
-  // recording shorter than the receptive field, a batch_size larger than the training part,
-  // sampling options or labels that do not fit (with their JSON pointer); PluginError from the
-  // components; whatever check_model finds.
+  // `train` is what is trained on, one recording per session, `held_out` what validation draws
+  // from, a part of every session (none: no validation). Errors: non_finite for NaN or infinity in
+  // either (names row and column); invalid_value for a recording shorter than the receptive field,
+  // a batch_size larger than the training part, sampling options or labels that do not fit (with
+  // their JSON pointer); PluginError from the components; whatever check_model finds.
+  Trainer(Host& host, const Experiment& experiment, const std::vector<Recording>& train,
+          const std::vector<Recording>& held_out = {});
   Trainer(Host& host, const Experiment& experiment, const Recording& train,
           const std::optional<Recording>& held_out = std::nullopt);
   // A stored state, ready to embed new samples but not to be trained. `device` replaces the
@@ -61,11 +72,16 @@ class Trainer {
 
   const Experiment& experiment() const;
 
-  const ModelInfo& model_info() const;
-  ModelRef model() const;
+  std::int64_t num_sessions() const;
+  // Of the encoder that embeds a session. Errors: out_of_range.
+  const ModelInfo& model_info(std::int64_t session = 0) const;
+  ModelRef model(std::int64_t session = 0) const;
   CriterionRef criterion() const;
   SolverRef solver() const;
-  std::int64_t num_parameters() const;  // of model, criterion and solver
+  SolverInfo solver_info() const;
+  // Parameters and buffers of models, criterion and solver, as checkpoints name them.
+  const NamedTensors& tensors() const;
+  std::int64_t num_parameters() const;  // elements of those that are trained
   std::int64_t step() const;            // steps done so far
 
   // Runs the steps that are left of the experiment's. Returns whether all are done (false:
@@ -80,18 +96,33 @@ class Trainer {
   // The same in constant memory beyond one chunk; returns the number of rows.
   std::int64_t transform(const at::Tensor& samples, const RowSink& sink,
                          const TransformOptions& options) const;
-  std::int64_t num_rows(const at::Tensor& samples, const TransformOptions& options) const;
+  // Every trial by itself: padded where it begins and ends.
+  std::int64_t transform(const Recording& recording, const RowSink& sink,
+                         const TransformOptions& options) const;
+  std::int64_t num_rows(const Recording& recording, const TransformOptions& options) const;
+  // For solvers that see several sessions as one (unified-session): session `target` with the
+  // channels of all, each sample beside those of the other sessions that its labels line it up
+  // with. What transform() embeds. Errors: invalid_state for other solvers; those of
+  // UnifiedDistribution.
+  Recording line_up(const std::vector<Recording>& sessions, std::int64_t target) const;
 
-  // Mean loss on another recording with the experiment's sampling; repeatable, leaves the state
-  // alone. Errors: as the constructor.
-  double loss_on(const Recording& recording, std::int64_t num_batches) const;
+  // Mean loss on other recordings, one per session, with the experiment's sampling; repeatable,
+  // leaves the state alone. Errors: as the constructor.
+  HeldOut loss_on(const std::vector<Recording>& sessions, std::int64_t num_batches) const;
+  // The same for one session alone: its references, positives and negatives.
+  HeldOut loss_on_session(const Recording& recording, std::int64_t session,
+                          std::int64_t num_batches) const;
 
-  // The whole state in one file: parameters and buffers (as "model.NAME", "criterion.NAME",
-  // "solver.NAME"), optimiser, generators, steps done, experiment, plugins. Errors: io.
+  // The whole state in one file: parameters and buffers (as "model.NAME", with an encoder per
+  // session "model.SESSION.NAME", "criterion.NAME", "solver.NAME"), optimiser, generators, steps
+  // done, experiment, plugins. Errors: io.
   void save(const std::filesystem::path& file) const;
   // Takes a state back: training goes on as if it had not stopped. Errors: not_found,
   // invalid_value (damaged, or of other shapes; names the tensor).
   void load(const std::filesystem::path& file);
+  // Takes only the tensors that the file has, and neither steps nor generators; returns the names
+  // of those that it lacks. Errors: as load(), but for missing tensors.
+  std::vector<std::string> load_partially(const std::filesystem::path& file);
 
  private:
   struct Impl;

@@ -83,12 +83,17 @@ struct ModelSlots : CommonSlots<Registration> {
   static std::int32_t forward(void* self, grevy_tensor* windows, grevy_tensor** outputs,
                               std::uint64_t output_count, const grevy_error_sink* errors) {
     return Common::guard(self, "forward", errors, [&] {
-      std::vector<at::Tensor> made = Common::object(self).forward_all(borrow(windows));
-      if (output_count != made.size())
+      auto& model = Common::object(self);
+      if (output_count == 1) {
+        outputs[0] = give(model.forward(borrow(windows)));
+        return;
+      }
+      std::vector<at::Tensor> made = model.forward_all(borrow(windows));
+      if (output_count > made.size())
         throw Error(ErrorCode::invalid_value, "returns " + std::to_string(made.size()) +
                                                   " tensor(s); asked for " +
                                                   std::to_string(output_count));
-      for (std::size_t i = 0; i < made.size(); ++i) outputs[i] = give(std::move(made[i]));
+      for (std::size_t i = 0; i < output_count; ++i) outputs[i] = give(std::move(made[i]));
     });
   }
   static std::int32_t set_training(void* self, std::uint32_t training,
@@ -120,7 +125,8 @@ struct CriterionSlots : CommonSlots<Registration> {
         box.part_names = info.parts;
         for (const std::string& name : box.part_names) box.parts.push_back(text_of(name));
       }
-      out->flags = flag(info.expects_normalized, GREVY_CRITERION_EXPECTS_NORMALIZED);
+      out->flags = flag(info.expects_normalized, GREVY_CRITERION_EXPECTS_NORMALIZED) |
+                   flag(info.parts_are_losses, GREVY_CRITERION_PARTS_ARE_LOSSES);
       out->parts = box.parts.data();
       out->part_count = box.parts.size();
     });
@@ -178,8 +184,14 @@ struct SolverSlots : CommonSlots<Registration> {
 
   static std::int32_t describe(void* self, grevy_solver_info* out, const grevy_error_sink* errors) {
     return Common::guard(self, "describe", errors, [&] {
-      out->num_models = static_cast<std::int64_t>(Common::object(self).num_models());
-      out->num_criterions = static_cast<std::int64_t>(Common::object(self).num_criterions());
+      using Sessions = SolverInfo::Sessions;
+      const SolverInfo info = Common::object(self).info();
+      out->flags = flag(info.sessions == Sessions::several, GREVY_SOLVER_SEVERAL_SESSIONS) |
+                   flag(info.sessions == Sessions::joined, GREVY_SOLVER_JOINED_SESSIONS) |
+                   flag(info.reference_models, GREVY_SOLVER_REFERENCE_MODELS) |
+                   flag(info.full_batch, GREVY_SOLVER_FULL_BATCH) |
+                   flag(info.supervised, GREVY_SOLVER_SUPERVISED);
+      out->num_positives = info.num_positives;
     });
   }
   static std::int32_t attach(void* self, const grevy_solver_parts* parts,
@@ -210,9 +222,13 @@ struct SolverSlots : CommonSlots<Registration> {
     });
   }
   static std::int32_t validate(void* self, const grevy_loader* loader, double* loss,
-                               const grevy_error_sink* errors) {
-    return Common::guard(self, "validate", errors,
-                         [&] { *loss = Common::object(self).validate(LoaderRef(loader)); });
+                               const grevy_statistic_sink* parts, const grevy_error_sink* errors) {
+    return Common::guard(self, "validate", errors, [&] {
+      const Validation validation = Common::object(self).validate(LoaderRef(loader));
+      for (std::size_t i = 0; parts != nullptr && i < validation.parts.size(); ++i)
+        parts->add(parts->context, {text_of(validation.parts[i].name), validation.parts[i].value});
+      *loss = validation.loss;
+    });
   }
   static std::int32_t transform(void* self, std::int64_t session, grevy_tensor* samples,
                                 grevy_tensor** embedding, const grevy_error_sink* errors) {

@@ -1,0 +1,63 @@
+// Models, criterion and solver of an experiment, put together.
+#ifndef GREVY_HOST_NETWORK_HPP
+#define GREVY_HOST_NETWORK_HPP
+
+#include <grevy/host/experiment.hpp>
+#include <grevy/host/host.hpp>
+
+#include <nlohmann/json.hpp>
+
+#include <string>
+#include <vector>
+
+namespace grevy::host {
+
+class Network {
+ public:
+  // num_inputs: channels of each session. Errors, with their JSON pointer: those of the components
+  // and of check_model; invalid_value for a number of sessions that the solver does not work with,
+  // for a reference_model that does not fit the model or that the solver has no use for.
+  Network(Host& host, const Experiment& experiment, at::Device device,
+          const std::vector<std::int64_t>& num_inputs);
+
+  bool is_joined() const { return solver_info.sessions == SolverInfo::Sessions::joined; }
+  // Of the model that embeds a session.
+  std::size_t model_of(std::int64_t session) const;
+  const ModelInfo& info(std::int64_t session = 0) const { return infos[model_of(session)]; }
+  std::vector<Offset> offsets() const;
+  std::int64_t num_sessions() const { return static_cast<std::int64_t>(num_inputs.size()); }
+
+  // "model.NAME", or "model.SESSION.NAME" where each session has a model of its own; likewise
+  // "reference_model."; "criterion.NAME", "solver.NAME".
+  const NamedTensors& tensors() const { return tensors_; }
+  // Takes these out of what is trained. Errors: not_found.
+  void freeze(const std::vector<std::string>& names);
+
+  // Which plugins the experiment's components come from, with the hashes of their files.
+  nlohmann::json plugins() const;
+
+  Host& host;
+  const Experiment& experiment;
+  std::vector<std::int64_t> num_inputs;  // of each session
+  // Destroyed in reverse: the solver refers to models and criterion.
+  std::vector<Owned<ModelRef>> models, reference_models;
+  std::vector<ModelInfo> infos;  // of the models
+  Owned<CriterionRef> criterion;
+  Owned<SolverRef> solver;
+  SolverInfo solver_info;
+
+ private:
+  Owned<ModelRef> make_model(const char* place, std::size_t number, at::Device device,
+                             std::int64_t num_input) const;
+  void make_models(at::Device device);
+  void make_reference_models(at::Device device);
+  void check_reference_model(const ModelRef& reference, const ModelInfo& info) const;
+  void collect_tensors();
+  void warn_about_length() const;
+
+  NamedTensors tensors_;
+};
+
+}  // namespace grevy::host
+
+#endif

@@ -13,6 +13,7 @@
 
 #include <algorithm>
 #include <dlfcn.h>
+#include <fnmatch.h>
 #include <fstream>
 #include <iostream>
 #include <sched.h>
@@ -172,17 +173,45 @@ void transform(const Common& common, const TransformCommand& command) {
     std::cout << command.out.string() << ": " << rows << " x " << width << "\n";
 }
 
-void list_plugins(const Common& common) {
+namespace {
+
+bool matches(const host::ComponentManifest& component, const std::string& pattern) {
+  const auto fits = [&](const std::string& name) {
+    return fnmatch(pattern.c_str(), name.c_str(), 0) == 0;
+  };
+  return fits(component.name) ||
+         std::any_of(component.aliases.begin(), component.aliases.end(), fits);
+}
+
+// Keeps what matches; a plugin without any is left out.
+std::vector<host::PluginManifest> select(std::vector<host::PluginManifest> plugins,
+                                         const std::string& pattern) {
+  if (pattern == "*") return plugins;
+  std::vector<host::PluginManifest> kept;
+  for (host::PluginManifest& plugin : plugins) {
+    auto& all = plugin.components;
+    all.erase(
+        std::remove_if(all.begin(), all.end(), [&](const auto& c) { return !matches(c, pattern); }),
+        all.end());
+    if (!all.empty()) kept.push_back(std::move(plugin));
+  }
+  return kept;
+}
+
+}  // namespace
+
+void list_plugins(const Common& common, const std::string& pattern) {
   const host::Host host = make_host(common);
+  const std::vector<host::PluginManifest> plugins = select(host.plugins(), pattern);
   if (common.json) {
     json document = {{"plugins", json::array()}, {"refused", json::array()}};
-    for (const auto& plugin : host.plugins()) document["plugins"].push_back(to_json(plugin));
+    for (const auto& plugin : plugins) document["plugins"].push_back(to_json(plugin));
     for (const auto& file : host.refused())
       document["refused"].push_back({{"file", file.file.string()}, {"reason", file.reason}});
     std::cout << document.dump(2) << "\n";
     return;
   }
-  for (const auto& plugin : host.plugins()) {
+  for (const auto& plugin : plugins) {
     std::cout << plugin.id << " " << plugin.version << "  " << plugin.file.string() << "\n";
     if (!plugin.problem.empty()) std::cout << "  cannot be used: " << plugin.problem << "\n";
     for (const auto& component : plugin.components)

@@ -36,7 +36,8 @@ struct TransformCommand {
 };
 void transform(const Common& common, const TransformCommand& command);
 
-void list_plugins(const Common& common);
+// Components whose name or an alias matches a shell pattern.
+void list_plugins(const Common& common, const std::string& pattern);
 void show_plugin(const Common& common, const std::string& name);
 void print_schema(const Common& common, const std::filesystem::path& out);
 

@@ -91,15 +91,18 @@ void add_transform(CLI::App& app, Common& common, TransformCommand& t, Action& a
   command->callback([&] { action.run = [&] { return transform(common, t), 0; }; });
 }
 
-void add_plugins(CLI::App& app, Common& common, std::string& name, Action& action) {
+void add_plugins(CLI::App& app, Common& common, std::string& pattern, std::string& name,
+                 Action& action) {
   CLI::App* plugins = app.add_subcommand("plugins", "What plugins there are");
   plugins->require_subcommand(1);
   plugins->footer("Example:\n  grevy plugins list\n  grevy plugins info InfoNCE");
   CLI::App* list = plugins->add_subcommand(
       "list", "Every plugin and component found, without opening a library");
   add_common(list, common);
-  list->footer("Example:\n  grevy plugins list --plugin-path build/lib");
-  list->callback([&] { action.run = [&] { return list_plugins(common), 0; }; });
+  list->add_option("pattern", pattern, "Only names like this, with *, ? and [..]")
+      ->capture_default_str();
+  list->footer("Example:\n  grevy plugins list 'offset1-*' --plugin-path build/lib");
+  list->callback([&] { action.run = [&] { return list_plugins(common, pattern), 0; }; });
   CLI::App* info =
       plugins->add_subcommand("info", "A plugin's or component's description and options");
   add_common(info, common);
@@ -135,12 +138,12 @@ int parse_and_run(int argc, char** argv) {
   RunCommand run_command;
   TransformCommand transform_command;
   SimulateCommand simulate_command;
-  std::string plugin_name;
+  std::string plugin_name, pattern = "*";
   std::filesystem::path schema_file;
   Action action;
   add_run(app, common, run_command, action);
   add_transform(app, common, transform_command, action);
-  add_plugins(app, common, plugin_name, action);
+  add_plugins(app, common, pattern, plugin_name, action);
   CLI::App* schema = add_command(app, common, "schema",
                                  "JSON Schema of experiments with the options of all plugins found",
                                  "grevy schema -o experiment.schema.json");

@@ -11,6 +11,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <dlfcn.h>
+#include <fnmatch.h>
 #include <map>
 #include <optional>
 #include <set>
@@ -96,7 +97,7 @@ struct Host::Impl {
   std::vector<fs::path> folders;
   std::vector<PluginManifest> plugins;
   std::vector<RefusedFile> refused;
-  std::map<const PluginManifest*, Library> libraries;
+  std::map<fs::path, Library> libraries;  // those that have been opened
   grevy_host table{};
   int depth = 0;  // of components that make components
 
@@ -183,8 +184,11 @@ struct Host::Impl {
   }
 
   Found find(Kind kind, std::string_view name) const {
-    const std::vector<Found> found = matches(kind, name);
+    std::vector<Found> found = matches(kind, name);
     if (found.empty()) report_missing(kind, name);
+    // What was added last with `override` wins.
+    for (std::size_t i = found.size(); i-- > 0 && found.size() > 1;)
+      if (found[i].plugin->overrides) found = {Found(found[i])};
     if (found.size() > 1)
       throw Error(ErrorCode::invalid_value,
                   "the " + std::string(to_string(kind)) + " \"" + std::string(name) +
@@ -201,9 +205,41 @@ struct Host::Impl {
     return found[0];
   }
 
+  void add(const grevy_plugin* given, bool override_names) {
+    PluginManifest plugin = read_manifest(given);
+    if (!plugin.problem.empty())
+      throw Error(ErrorCode::incompatible, plugin.file.string() + ": " + plugin.problem);
+    for (const PluginManifest& other : plugins)
+      if (other.id == plugin.id)
+        throw Error(ErrorCode::invalid_value,
+                    "plugin \"" + plugin.id + "\" exists already, " + other.file.string());
+    for (const ComponentManifest& component : plugin.components)
+      if (!override_names) require_free(component.kind, component.name);
+    plugin.overrides = override_names;
+    libraries.emplace(plugin.file, Library(plugin, given));
+    plugins.push_back(std::move(plugin));
+  }
+
+  void require_free(Kind kind, std::string_view name) const {
+    const std::vector<Found> taken = matches(kind, name);
+    if (taken.empty()) return;
+    throw Error(ErrorCode::invalid_value, "the " + std::string(to_string(kind)) + " \"" +
+                                              std::string(name) + "\" exists already, in " +
+                                              taken.front().plugin->file.string());
+  }
+
+  void alias(Kind kind, std::string_view name, std::string_view other) {
+    const Found found = find(kind, name);
+    require_free(kind, other);
+    for (PluginManifest& plugin : plugins)
+      for (ComponentManifest& component : plugin.components)
+        if (&component == found.component) component.aliases.emplace_back(other);
+  }
+
   const Library& open(const PluginManifest& plugin) {
-    const auto at = libraries.find(&plugin);
-    return at != libraries.end() ? at->second : libraries.emplace(&plugin, plugin).first->second;
+    const auto at = libraries.find(plugin.file);
+    return at != libraries.end() ? at->second
+                                 : libraries.emplace(plugin.file, plugin).first->second;
   }
 
   struct Made {
@@ -297,6 +333,25 @@ const std::vector<PluginManifest>& Host::plugins() const { return impl_->plugins
 const std::vector<RefusedFile>& Host::refused() const { return impl_->refused; }
 Found Host::find(Kind kind, std::string_view name) const { return impl_->find(kind, name); }
 
+std::vector<std::string> Host::names(Kind kind, const std::string& pattern) const {
+  std::vector<std::string> names;
+  for (const PluginManifest& plugin : impl_->plugins)
+    for (const ComponentManifest& component : plugin.components) {
+      if (component.kind != kind) continue;
+      if (fnmatch(pattern.c_str(), component.name.c_str(), 0) == 0) names.push_back(component.name);
+      for (const std::string& alias : component.aliases)
+        if (fnmatch(pattern.c_str(), alias.c_str(), 0) == 0) names.push_back(alias);
+    }
+  return names;
+}
+
+void Host::add(const grevy_plugin* plugin, bool override_names) {
+  impl_->add(plugin, override_names);
+}
+void Host::alias(Kind kind, std::string_view name, std::string_view other) {
+  impl_->alias(kind, name, other);
+}
+
 Owned<ModelRef> Host::create_model(std::string_view name, std::string_view options,
                                    const CreateOptions& create) {
   return impl_->make<ModelRef>(name, options, create);
@@ -373,8 +428,10 @@ at::Device parse_device(const std::string& text) {
                          text.find_first_not_of("0123456789", 5) == std::string::npos);
   if (text == "cpu") return at::kCPU;
   if (!is_cuda)
-    throw Error(ErrorCode::invalid_value,
-                "device \"" + text + "\" is not known; allowed: \"cpu\", \"cuda\", \"cuda:N\", \"cuda_if_available\"");
+    throw Error(
+        ErrorCode::invalid_value,
+        "device \"" + text +
+            "\" is not known; allowed: \"cpu\", \"cuda\", \"cuda:N\", \"cuda_if_available\"");
   const auto count =
       static_cast<int>(torch::cuda::is_available() ? torch::cuda::device_count() : 0);
   const int index = text == "cuda" ? 0 : std::stoi(text.substr(5));

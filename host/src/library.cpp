@@ -150,6 +150,19 @@ const char* to_string(Kind kind) {
   return "unknown kind";
 }
 
+namespace {
+
+// Compilers and linkers order notes as they please.
+void finish(PluginManifest& manifest) {
+  std::sort(manifest.components.begin(), manifest.components.end(),
+            [](const ComponentManifest& a, const ComponentManifest& b) {
+              return std::tie(a.kind, a.name) < std::tie(b.kind, b.name);
+            });
+  manifest.problem = find_problem(manifest);
+}
+
+}  // namespace
+
 PluginManifest read_manifest(const std::filesystem::path& file) {
   PluginManifest manifest;
   manifest.file = std::filesystem::weakly_canonical(file);
@@ -164,18 +177,41 @@ PluginManifest read_manifest(const std::filesystem::path& file) {
     }
   }
   if (manifest.id.empty()) refuse(manifest.file, "has a damaged manifest: no plugin note");
-  // Compilers and linkers order notes as they please.
-  std::sort(manifest.components.begin(), manifest.components.end(),
-            [](const ComponentManifest& a, const ComponentManifest& b) {
-              return std::tie(a.kind, a.name) < std::tie(b.kind, b.name);
-            });
-  manifest.problem = find_problem(manifest);
+  finish(manifest);
+  return manifest;
+}
+
+PluginManifest read_manifest(const grevy_plugin* plugin) {
+  if (plugin == nullptr || !GREVY_COVERS(plugin, components) ||
+      (plugin->components == nullptr && plugin->component_count != 0))
+    refuse("application", "gives no valid descriptor");
+  PluginManifest manifest;
+  manifest.id = detail::view(plugin->id);
+  manifest.file = "application/" + manifest.id;
+  manifest.version = detail::view(plugin->version);
+  manifest.abi_major = plugin->abi_major;
+  manifest.abi_minor = plugin->abi_minor;
+  manifest.stamp = detail::view(plugin->stamp);
+  for (std::uint32_t i = 0; i < plugin->component_count; ++i) {
+    const grevy_component* component = plugin->components[i];
+    if (component == nullptr || !GREVY_COVERS(component, manifest))
+      refuse(manifest.file, "registers a component without a manifest");
+    try {
+      add_component(parse_note(std::string(detail::view(component->manifest))), manifest);
+    } catch (const std::exception& e) {
+      refuse(manifest.file, std::string("has a damaged manifest: ") + e.what());
+    }
+  }
+  finish(manifest);
   return manifest;
 }
 
 Library::Library(const PluginManifest& manifest) {
   boost::dll::shared_library library = open(manifest.file);
-  const grevy_plugin* plugin = enter(library, manifest);
+  *this = Library(manifest, enter(library, manifest));
+}
+
+Library::Library(const PluginManifest& manifest, const grevy_plugin* plugin) {
   for (std::uint32_t i = 0; i < plugin->component_count; ++i) add(manifest, plugin->components[i]);
   for (const ComponentManifest& c : manifest.components)
     if (by_name_.count({c.kind, c.name}) == 0)

@@ -15,12 +15,18 @@ namespace grevy::host {
 // file. A plugin for another ABI or LibTorch is returned with its `problem`.
 PluginManifest read_manifest(const std::filesystem::path& file);
 
+// The same from a plugin that is linked into this process. `file` of the result is
+// "application/ID". Errors: incompatible.
+PluginManifest read_manifest(const grevy_plugin* plugin);
+
 // Opened for good: the code stays loaded until the process ends. Tables shorter than ours, from an
 // older SDK, are padded with slots that report "unimplemented".
 class Library {
  public:
   // Errors: incompatible, with the loader's own words.
   explicit Library(const PluginManifest& manifest);
+  // Of a plugin in this process.
+  Library(const PluginManifest& manifest, const grevy_plugin* plugin);
 
   // The component's table, valid as long as the Library.
   const void* table(Kind kind, const std::string& name) const;

@@ -41,8 +41,9 @@ struct PluginManifest {
   std::filesystem::path file;  // canonical
   std::string id, version;
   std::int64_t abi_major = 0, abi_minor = 0;
-  std::string stamp;    // LibTorch it was built against; empty: none
-  std::string problem;  // why it cannot be used here; empty: it can
+  std::string stamp;       // LibTorch it was built against; empty: none
+  std::string problem;     // why it cannot be used here; empty: it can
+  bool overrides = false;  // its names win over those of other plugins
   std::vector<ComponentManifest> components;
 };
 
@@ -52,7 +53,7 @@ struct RefusedFile {
   std::string reason;
 };
 
-// A component and the plugin it is in. Valid as long as the Host.
+// A component and the plugin it is in. Valid until the Host changes (add) or goes.
 struct Found {
   const PluginManifest* plugin = nullptr;
   const ComponentManifest* component = nullptr;
@@ -101,6 +102,19 @@ class Host {
   // built for another ABI or LibTorch).
   Found find(Kind kind, std::string_view name) const;
 
+  // Names and aliases of a kind in the order of the plugins, those that match a shell pattern
+  // ("offset1?-*"). A family is listed once, with "{option}" in its name.
+  std::vector<std::string> names(Kind kind, const std::string& pattern = "*") const;
+
+  // Adds a plugin that is linked into this process: an application registers components with
+  // GREVY_REGISTER and GREVY_PLUGIN in its own sources and hands over grevy_plugin_entry_v1().
+  // Errors: invalid_value for an id or, unless override_names, a component's name that exists
+  // already; with override_names this plugin's components are the ones found from now on.
+  // incompatible for another ABI or LibTorch.
+  void add(const grevy_plugin* plugin, bool override_names = false);
+  // A further name for a component. Errors: those of find(); invalid_value where it is taken.
+  void alias(Kind kind, std::string_view name, std::string_view other);
+
   // Makes a component. `options` is a JSON object without "name"; it wins over what the name says.
   // Errors: those of find();
   // incompatible (the library does not load, or is not what its manifest says); PluginError.
@@ -122,8 +136,8 @@ class Host {
 // be valid and its outputs must have the shapes that it promises. Errors: PluginError.
 void check_model(const ModelRef& model, const CreateOptions& create);
 
-// "cpu", "cuda", "cuda:N" or "cuda_if_available" -> device. Errors: invalid_value (malformed), not_found (no such device
-// here, and what there is).
+// "cpu", "cuda", "cuda:N" or "cuda_if_available" -> device. Errors: invalid_value (malformed),
+// not_found (no such device here, and what there is).
 at::Device parse_device(const std::string& text);
 
 }  // namespace grevy::host

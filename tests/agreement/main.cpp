@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstdio>
 #include <fnmatch.h>
+#include <fstream>
 
 namespace grevy::agreement {
 namespace {
@@ -80,16 +81,21 @@ void print_line(const Outcome& o) {
               deviation_text(o).c_str(), to_string(o.status), o.note.c_str());
 }
 
-void print_row(const Outcome& o) {
-  const std::string status = o.status == Status::ok ? "" : std::string(" ") + to_string(o.status);
-  std::printf("| `%s` | %s | %s%s | %s |\n", o.component.c_str(), o.name.c_str(),
-              deviation_text(o).c_str(), status.c_str(), o.note.c_str());
+// A table for documents.
+void write_table(const std::string& file, const std::vector<Outcome>& outcomes) {
+  std::ofstream stream(file);
+  stream << "| Component | Case | Largest deviation (share of the tolerance) | Where |\n"
+            "|---|---|---|---|\n";
+  for (const Outcome& o : outcomes)
+    stream << "| `" << o.component << "` | " << o.name << " | " << deviation_text(o)
+           << (o.status == Status::ok ? "" : std::string(" ") + to_string(o.status)) << " | "
+           << o.note << " |\n";
+  if (!stream.flush()) throw Error(ErrorCode::io, file + ": cannot be written");
 }
 
 struct Arguments {
-  std::string folder, only = "*";
+  std::string folder, only = "*", table;
   std::vector<std::string> plugin_path;
-  bool markdown = false;
 };
 
 int run_all(const Arguments& arguments) {
@@ -99,10 +105,7 @@ int run_all(const Arguments& arguments) {
   const Bench bench(host);
   at::set_num_threads(1);  // sums in one order
 
-  if (arguments.markdown)
-    std::printf(
-        "| Component | Case | Largest deviation (share of the tolerance) | Where |\n"
-        "|---|---|---|---|\n");
+  std::vector<Outcome> outcomes;
   std::size_t counts[3] = {};
   for (const Case& c : read_folder(arguments.folder)) {
     if (fnmatch(arguments.only.c_str(), c.name().c_str(), 0) != 0) continue;
@@ -110,10 +113,11 @@ int run_all(const Arguments& arguments) {
     outcome.component = component_of(c);
     outcome.name = c.name();
     ++counts[static_cast<std::size_t>(outcome.status)];
-    arguments.markdown ? print_row(outcome) : print_line(outcome);
+    print_line(outcome);
+    outcomes.push_back(std::move(outcome));
   }
-  std::fprintf(arguments.markdown ? stderr : stdout, "%zu ok, %zu missed, %zu unsupported\n",
-               counts[0], counts[1], counts[2]);
+  if (!arguments.table.empty()) write_table(arguments.table, outcomes);
+  std::printf("%zu ok, %zu missed, %zu unsupported\n", counts[0], counts[1], counts[2]);
   return counts[0] > 0 && counts[1] + counts[2] == 0 ? 0 : 1;
 }
 
@@ -129,7 +133,7 @@ int main(int argc, char** argv) {
   app.add_option("--plugin-path", arguments.plugin_path, "Folder or file searched first (repeats)")
       ->allow_extra_args(false);
   app.add_option("--only", arguments.only, "Only cases whose name matches, with * and ?");
-  app.add_flag("--markdown", arguments.markdown, "Print a table for documents");
+  app.add_option("--table", arguments.table, "File for a table in Markdown");
   try {
     app.parse(argc, argv);
     return grevy::agreement::run_all(arguments);

@@ -1,3 +1,5 @@
+#include "tensor_checks.hpp"
+
 #include <grevy/error.hpp>
 #include <grevy/host/alignment.hpp>
 
@@ -9,7 +11,6 @@
 #include <limits>
 #include <numeric>
 #include <queue>
-#include <sstream>
 #include <string>
 #include <tuple>
 #include <utility>
@@ -17,31 +18,14 @@
 namespace grevy::host {
 namespace {
 
-constexpr double kLargest = 1e100;  // squares and their sums stay finite
-
-std::string describe(const at::Tensor& tensor) {
-  if (!tensor.defined()) return "an undefined tensor";
-  std::ostringstream text;
-  text << tensor.scalar_type() << ' ' << tensor.sizes();
-  return text.str();
-}
-
 [[noreturn]] void refuse(ErrorCode code, const std::string& message) {
   throw Error(code, "Procrustes alignment: " + message);
 }
 
-// As doubles on the CPU, row-major.
 at::Tensor as_matrix(const std::string& name, const at::Tensor& tensor) {
-  constexpr at::ScalarType types[] = {at::kFloat, at::kDouble, at::kInt, at::kLong};
-  const bool typed = tensor.defined() && std::find(std::begin(types), std::end(types),
-                                                   tensor.scalar_type()) != std::end(types);
-  if (!typed || tensor.dim() != 2 || tensor.numel() == 0)
-    refuse(typed ? ErrorCode::invalid_value : ErrorCode::invalid_type,
-           name + " is " + describe(tensor) +
-               ", allowed is float32, float64, int32 or int64 with 2 dimensions, not empty");
-  const at::Tensor matrix = tensor.to(at::kCPU, at::kDouble).contiguous();
-  if (matrix.abs().le(kLargest).all().item<bool>()) return matrix;
-  refuse(ErrorCode::non_finite, name + " contains NaN, infinity or a magnitude above 1e100");
+  const at::Tensor matrix = as_numbers("Procrustes alignment", name, tensor, 2);
+  check_magnitude("Procrustes alignment", name, matrix);
+  return matrix;
 }
 
 at::Tensor as_label(const std::string& name, const at::Tensor& tensor) {

@@ -1,4 +1,5 @@
 #include "attribution_methods.hpp"
+#include "tensor_checks.hpp"
 
 #include <grevy/error.hpp>
 #include <grevy/host/attribution.hpp>
@@ -8,7 +9,6 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
-#include <sstream>
 #include <utility>
 
 namespace grevy::host {
@@ -18,13 +18,6 @@ constexpr std::int64_t kMostPasses = 1000;  // num_steps, num_draws
 
 [[noreturn]] void refuse(ErrorCode code, const std::string& message) {
   throw Error(code, "attribution: " + message);
-}
-
-std::string describe(const at::Tensor& tensor) {
-  if (!tensor.defined()) return "an undefined tensor";
-  std::ostringstream text;
-  text << tensor.scalar_type() << ' ' << tensor.sizes();
-  return text.str();
 }
 
 // Some windows of a call.

@@ -1,3 +1,5 @@
+#include "tensor_checks.hpp"
+
 #include <grevy/error.hpp>
 #include <grevy/host/attribution.hpp>
 
@@ -6,17 +8,9 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
-#include <sstream>
 
 namespace grevy::host {
 namespace {
-
-std::string describe(const at::Tensor& tensor) {
-  if (!tensor.defined()) return "an undefined tensor";
-  std::ostringstream text;
-  text << tensor.scalar_type() << ' ' << tensor.sizes();
-  return text.str();
-}
 
 [[noreturn]] void refuse(ErrorCode code, const char* where, const std::string& message) {
   throw Error(code, std::string(where) + ": " + message);

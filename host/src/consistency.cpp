@@ -1,3 +1,5 @@
+#include "tensor_checks.hpp"
+
 #include <grevy/error.hpp>
 #include <grevy/host/consistency.hpp>
 
@@ -8,24 +10,15 @@
 #include <map>
 #include <numeric>
 #include <set>
-#include <sstream>
 #include <string>
 #include <tuple>
 
 namespace grevy::host {
 namespace {
 
-constexpr double kLargest = 1e100;  // squares and their sums stay finite
 constexpr std::int64_t kReach = 2;  // bins on either side that may stand in for an empty one
 
 using Tensors = std::vector<at::Tensor>;
-
-std::string describe(const at::Tensor& tensor) {
-  if (!tensor.defined()) return "an undefined tensor";
-  std::ostringstream text;
-  text << tensor.scalar_type() << ' ' << tensor.sizes();
-  return text.str();
-}
 
 [[noreturn]] void refuse(ErrorCode code, const char* where, const std::string& message) {
   throw Error(code, std::string(where) + ": " + message);
@@ -33,25 +26,6 @@ std::string describe(const at::Tensor& tensor) {
 
 std::string numbered(const char* name, std::size_t i) {
   return std::string(name) + ' ' + std::to_string(i);
-}
-
-// As doubles on the CPU.
-at::Tensor as_numbers(const char* where, const std::string& name, const at::Tensor& tensor,
-                      std::int64_t dimensions) {
-  constexpr at::ScalarType types[] = {at::kFloat, at::kDouble, at::kInt, at::kLong};
-  const bool typed = tensor.defined() && std::find(std::begin(types), std::end(types),
-                                                   tensor.scalar_type()) != std::end(types);
-  if (typed && tensor.dim() == dimensions && tensor.numel() > 0)
-    return tensor.to(at::kCPU, at::kDouble).contiguous();
-  refuse(typed ? ErrorCode::invalid_value : ErrorCode::invalid_type, where,
-         name + " is " + describe(tensor) + ", allowed is float32, float64, int32 or int64 with " +
-             std::to_string(dimensions) + (dimensions == 1 ? " dimension" : " dimensions") +
-             ", not empty");
-}
-
-void check_magnitude(const char* where, const std::string& name, const at::Tensor& numbers) {
-  if (numbers.abs().le(kLargest).all().item<bool>()) return;
-  refuse(ErrorCode::non_finite, where, name + " contains NaN, infinity or a magnitude above 1e100");
 }
 
 void check_count(const char* where, std::size_t count, std::size_t lowest) {

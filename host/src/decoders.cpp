@@ -1,3 +1,5 @@
+#include "tensor_checks.hpp"
+
 #include <grevy/error.hpp>
 #include <grevy/host/decoders.hpp>
 
@@ -14,34 +16,17 @@
 namespace grevy::host {
 namespace {
 
-constexpr double kLargest = 1e100;  // squares and their sums stay finite
 constexpr std::int64_t kFolds = 5;
 constexpr std::int64_t kNumAlphas = 9;
-
-std::string describe(const at::Tensor& tensor) {
-  if (!tensor.defined()) return "an undefined tensor";
-  std::ostringstream text;
-  text << tensor.scalar_type() << ' ' << tensor.sizes();
-  return text.str();
-}
 
 [[noreturn]] void refuse(ErrorCode code, const std::string& message) {
   throw Error(code, "linear decoding: " + message);
 }
 
-// As doubles on the CPU.
-at::Tensor as_matrix(const char* name, const at::Tensor& tensor) {
-  constexpr at::ScalarType types[] = {at::kFloat, at::kDouble, at::kInt, at::kLong};
-  const bool typed = tensor.defined() && std::find(std::begin(types), std::end(types),
-                                                   tensor.scalar_type()) != std::end(types);
-  if (!typed || tensor.dim() != 2 || tensor.numel() == 0)
-    refuse(typed ? ErrorCode::invalid_value : ErrorCode::invalid_type,
-           std::string(name) + " is " + describe(tensor) +
-               ", allowed is float32, float64, int32 or int64 with 2 dimensions, not empty");
-  const at::Tensor matrix = tensor.to(at::kCPU, at::kDouble);
-  if (matrix.abs().le(kLargest).all().item<bool>()) return matrix;
-  refuse(ErrorCode::non_finite,
-         std::string(name) + " contains NaN, infinity or a magnitude above 1e100");
+at::Tensor as_matrix(const std::string& name, const at::Tensor& tensor) {
+  const at::Tensor matrix = as_numbers("linear decoding", name, tensor, 2);
+  check_magnitude("linear decoding", name, matrix);
+  return matrix;
 }
 
 struct Samples {
@@ -206,7 +191,7 @@ void check_options(const L1Options& options) {
     text << name << " is " << found << ", allowed is " << allowed;
     refuse(ErrorCode::invalid_value, text.str());
   };
-  check(options.alpha > 0 && options.alpha <= kLargest, "alpha", options.alpha,
+  check(options.alpha > 0 && options.alpha <= 1e100, "alpha", options.alpha,
         "a finite number above 0");
   check(options.tolerance >= 0 && options.tolerance <= 1, "tolerance", options.tolerance, "0 to 1");
   check(options.max_passes >= 1, "max_passes", static_cast<double>(options.max_passes),

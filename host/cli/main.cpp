@@ -2,6 +2,8 @@
 // (one line on stderr says where, what was found and what is allowed), 3 files could not be
 // written, 128 + N stopped by signal N after the step was finished and stored.
 #include "commands.hpp"
+#include "exchange_commands.hpp"
+#include "new_project.hpp"
 
 #include <grevy/error.hpp>
 #include <grevy/host/version.hpp>
@@ -91,6 +93,37 @@ void add_transform(CLI::App& app, Common& common, TransformCommand& t, Action& a
   command->callback([&] { action.run = [&] { return transform(common, t), 0; }; });
 }
 
+void add_import(CLI::App& app, Common& common, ImportCommand& c, Action& action) {
+  CLI::App* command =
+      add_command(app, common, "import", "Make a run of a checkpoint that CEBRA in Python wrote",
+                  "grevy import cebra_model.pt --out runs/imported");
+  command->add_option("file", c.file, "Checkpoint, as torch.save writes it")->required();
+  command->add_option("--out", c.out, "Run folder")->required();
+  CLI::Option* model = command->add_option(
+      "--model", c.model, "The encoder's name, where the file does not say it (no estimator's)");
+  CLI::Option* experiment =
+      command
+          ->add_option("--experiment", c.experiment,
+                       "What was trained, JSON: in place of what the file says")
+          ->excludes(model);
+  command->add_option("--set", c.changes, "Change a value of it: a.b=value (repeatable)")
+      ->type_size(1)
+      ->allow_extra_args(false)
+      ->needs(experiment);
+  command->add_flag("--force", c.force, "Replace the run in the folder");
+  command->callback([&] { action.run = [&] { return import_checkpoint(common, c), 0; }; });
+}
+
+void add_export(CLI::App& app, Common& common, ExportCommand& c, Action& action) {
+  CLI::App* command =
+      add_command(app, common, "export", "Write a run's weights and encoder for Python",
+                  "grevy export runs/short --out weights");
+  command->add_option("run", c.run, "Run folder or checkpoint file")->required();
+  command->add_option("--out", c.out, "Folder for the files (default: export in the run's)");
+  command->add_option("--session", c.session, "Whose encoder, counted from 0 (default: all)");
+  command->callback([&] { action.run = [&] { return export_run(common, c), 0; }; });
+}
+
 void add_plugins(CLI::App& app, Common& common, std::string& pattern, std::string& name,
                  Action& action) {
   CLI::App* plugins = app.add_subcommand("plugins", "What plugins there are");
@@ -125,6 +158,18 @@ void add_simulate(CLI::App& app, Common& common, SimulateCommand& s, Action& act
   command->callback([&] { action.run = [&] { return simulate(common, s), 0; }; });
 }
 
+void add_new(CLI::App& app, Common& common, NewCommand& n, Action& action) {
+  CLI::App* command =
+      add_command(app, common, "new", "Write a small plugin project to start from",
+                  "grevy new criterion my-loss\n  grevy new model my-encoder --dir encoder");
+  command->add_option("kind", n.kind, "criterion, model or solver")
+      ->required()
+      ->check(CLI::IsMember({"criterion", "model", "solver"}));
+  command->add_option("name", n.name, "The component's name in experiments")->required();
+  command->add_option("--dir", n.folder, "Folder to make, or an empty one (default: the name)");
+  command->callback([&] { action.run = [&] { return new_project(common, n), 0; }; });
+}
+
 int parse_and_run(int argc, char** argv) {
   CLI::App app(
       "Contrastive embeddings of time series, with solvers, losses and encoders from plugins.",
@@ -138,11 +183,16 @@ int parse_and_run(int argc, char** argv) {
   RunCommand run_command;
   TransformCommand transform_command;
   SimulateCommand simulate_command;
+  ImportCommand import_command;
+  ExportCommand export_command;
+  NewCommand new_command;
   std::string plugin_name, pattern = "*";
   std::filesystem::path schema_file;
   Action action;
   add_run(app, common, run_command, action);
   add_transform(app, common, transform_command, action);
+  add_import(app, common, import_command, action);
+  add_export(app, common, export_command, action);
   add_plugins(app, common, pattern, plugin_name, action);
   CLI::App* schema = add_command(app, common, "schema",
                                  "JSON Schema of experiments with the options of all plugins found",
@@ -150,6 +200,7 @@ int parse_and_run(int argc, char** argv) {
   schema->add_option("-o,--out", schema_file, "File (default: stdout)");
   schema->callback([&] { action.run = [&] { return print_schema(common, schema_file), 0; }; });
   add_simulate(app, common, simulate_command, action);
+  add_new(app, common, new_command, action);
   CLI::App* check =
       add_command(app, common, "doctor", "Versions, BLAS, threads, devices, plugin folders",
                   "grevy doctor --json");

@@ -55,6 +55,9 @@ class SingleSampler : public BatchSampler {
     }
     return {{std::move(d)}, {}, {}};
   }
+  std::int64_t num_compared() const override {
+    return complete_.empty() ? shape_.num_negatives : static_cast<std::int64_t>(complete_.size());
+  }
 
  private:
   void draw_prior(Random& random, SampleDraw& d) const {
@@ -109,6 +112,7 @@ class ClampedSampler : public BatchSampler {
     }
     return {{std::move(d)}, {}, {}};
   }
+  std::int64_t num_compared() const override { return shape_.num_negatives; }
 
  private:
   std::int64_t last_of_trial(std::int64_t sample) const {
@@ -133,6 +137,7 @@ class ReferenceSampler : public BatchSampler {
     for (std::int64_t i = 0; i < count_; ++i) d.reference.push_back(random.below(num_samples_));
     return {{std::move(d)}, {}, {}};
   }
+  std::int64_t num_compared() const override { return 0; }
 
  private:
   std::int64_t count_, num_samples_;
@@ -168,6 +173,12 @@ class SessionsSampler : public BatchSampler {
       step.index_reversed.push_back(std::move(d.index_reversed));
     }
     return step;
+  }
+  std::int64_t num_compared() const override {
+    std::int64_t count =
+        complete_.empty() ? sets_.front().num_sessions() * shape_.num_negatives : 0;
+    for (const Samples& session : complete_) count += static_cast<std::int64_t>(session.size());
+    return count;
   }
 
  private:
@@ -220,6 +231,7 @@ class UnifiedSampler : public BatchSampler {
                                {row(positive, s, shape_.num_references)}});
     return step;
   }
+  std::int64_t num_compared() const override { return shape_.num_negatives; }
 
  private:
   static Samples row(const Samples& all, std::int64_t session, std::int64_t count) {

@@ -36,6 +36,8 @@ class BatchSampler {
  public:
   virtual ~BatchSampler() = default;
   virtual StepDraw draw(Random& random) const = 0;
+  // How many negatives a reference is compared with; 0 in supervised training.
+  virtual std::int64_t num_compared() const = 0;
 };
 
 // Errors: those of make_distribution, SessionDistribution and UnifiedDistribution.

@@ -9,12 +9,16 @@ namespace {
 using Sessions = SolverInfo::Sessions;
 
 void check(const std::vector<Recording>& sessions, const SamplingSpec& spec,
-           const SolverInfo& solver) {
+           const LoaderOptions& options) {
+  const SolverInfo& solver = options.solver;
   const auto refuse = [](const std::string& message) {
     throw Error(ErrorCode::invalid_value, message);
   };
   if (solver.sessions == Sessions::one && sessions.size() != 1)
     refuse("the solver works with one session; found " + std::to_string(sessions.size()));
+  if (sessions.size() != options.offsets.size())
+    refuse("found " + std::to_string(sessions.size()) + " sessions; there are models for " +
+           std::to_string(options.offsets.size()));
   if (sessions.size() > 1 && spec.clamp)
     refuse("borders \"clamp\" works with one session; found " + std::to_string(sessions.size()));
   if (solver.supervised != !spec.targets.empty())
@@ -24,7 +28,9 @@ void check(const std::vector<Recording>& sessions, const SamplingSpec& spec,
       static_cast<std::int64_t>(solver.supervised ? spec.targets.size() : spec.positives.size());
   if (solver.num_positives != 0 && sets != solver.num_positives)
     refuse("the solver works with " + std::to_string(solver.num_positives) +
-           " set(s) of positives (hybrid gives 2); found " + std::to_string(sets));
+           (solver.supervised ? " set(s) of targets; found "
+                              : " set(s) of positives (hybrid gives 2); found ") +
+           std::to_string(sets));
   if (solver.full_batch && (spec.clamp || !spec.masks.empty()))
     refuse("full-batch training takes the series as it is: borders must be \"inside\", masks {}");
 }
@@ -42,22 +48,20 @@ Loader::Loader(const std::vector<Recording>& sessions, const SamplingSpec& spec,
       random_(random),
       mask_random_(mask_random),
       num_sets_(spec.positives.size()) {
-  check(sessions, spec, options.solver);
+  check(sessions, spec, options);
   const bool joined = options.solver.sessions == Sessions::joined;
   BatchShape shape{options.batch_size, options.num_negatives, joined, {}};
   for (std::size_t s = 0; s < sessions.size(); ++s) {
-    const Offset offset = joined ? options.offsets.front() : options.offsets.at(s);
-    Session session{
-        WindowGather(sessions[s].neural(), offset, options.device, sessions[s].trials()), {}, {}};
+    Session session{WindowGather(sessions[s].neural(), options.offsets[s], options.device,
+                                 sessions[s].trials()),
+                    {},
+                    {}};
     for (const std::string& name : spec.targets)
       session.targets.push_back(sessions[s].label(name).values.to(options.device));
     session.buffers.resize(2 + spec.positives.size());
     if (options.solver.full_batch) shape.complete.push_back(session.windows.complete());
-    compared_ += options.solver.full_batch ? static_cast<std::int64_t>(shape.complete.back().size())
-                                           : options.num_negatives;
     sessions_.push_back(std::move(session));
   }
-  if (joined) compared_ = options.num_negatives;
   sampler_ = make_batch_sampler(spec, sessions, shape);
   table_.struct_size = sizeof(table_);
   table_.context = this;
@@ -78,7 +82,7 @@ Loader::Loader(const std::vector<Recording>& sessions, const SamplingSpec& spec,
 
 double Loader::chance() const {
   if (options_.solver.supervised) return std::numeric_limits<double>::quiet_NaN();
-  return static_cast<double>(num_sets_) * std::log(static_cast<double>(compared_));
+  return static_cast<double>(num_sets_) * std::log(static_cast<double>(sampler_->num_compared()));
 }
 
 std::vector<Batch> Loader::next() {
@@ -108,12 +112,15 @@ Batch Loader::batch(Session& session, const SampleDraw& draw) {
   return batch;
 }
 
+// References and negatives have windows of their own; positives share one where they do not.
 Batch Loader::series(const Session& session, const SampleDraw& draw) const {
   Batch batch;
   batch.series = session.windows.neural();
   batch.reference = tensor_of(draw.reference, options_.device);
-  for (const Samples& set : draw.positives)
+  for (Samples set : draw.positives) {
+    for (std::int64_t& sample : set) sample = session.windows.complete(sample);
     batch.positives.push_back(tensor_of(set, options_.device));
+  }
   batch.negative = tensor_of(draw.negative, options_.device);
   return batch;
 }

@@ -14,7 +14,7 @@ namespace grevy::host {
 
 struct LoaderOptions {
   SolverInfo solver;                 // what the batches must look like
-  std::vector<Offset> offsets;       // receptive field of each session's model; joined: one
+  std::vector<Offset> offsets;       // receptive field of each session's model
   std::int64_t batch_size = 512;     // references per session; full batch: not looked at
   std::int64_t num_negatives = 512;  // likewise
   std::int64_t num_batches = 1;      // a pass
@@ -26,8 +26,8 @@ struct LoaderOptions {
 class Loader {
  public:
   // Errors: those of make_batch_sampler, WindowGather and Masks; not_found for a label that does
-  // not exist; invalid_value for a number of sessions or sets of positives that the solver does not
-  // work with.
+  // not exist; invalid_value for a number of sessions or sets of positives that the solver or its
+  // models do not work with.
   Loader(const std::vector<Recording>& sessions, const SamplingSpec& spec,
          const LoaderOptions& options, Random random, Random mask_random);
   Loader(const Loader&) = delete;
@@ -60,7 +60,6 @@ class Loader {
   std::unique_ptr<BatchSampler> sampler_;
   Masks masks_;
   Random random_, mask_random_;
-  std::int64_t compared_ = 0;  // negatives that a reference is compared with
   std::size_t num_sets_ = 0;
   grevy_loader table_{};
   std::vector<Batch> current_;

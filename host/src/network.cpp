@@ -65,6 +65,7 @@ Network::Network(Host& the_host, const Experiment& the_experiment, at::Device de
       for (const Owned<ModelRef>& model : *owned) refs.push_back(*model);
     solver->attach(refs, {*criterion});
   });
+  if (solver_info.num_positives == 0) solver_info.num_positives = num_losses();
   collect_tensors();
   warn_about_length();
 }
@@ -79,7 +80,7 @@ std::size_t Network::model_of(std::int64_t session) const {
 
 std::vector<Offset> Network::offsets() const {
   std::vector<Offset> offsets;
-  for (const ModelInfo& one : infos) offsets.push_back(one.offset);
+  for (std::int64_t s = 0; s < num_sessions(); ++s) offsets.push_back(info(s).offset);
   return offsets;
 }
 
@@ -147,6 +148,13 @@ void Network::collect_tensors() {
   }
   append(tensors_, "criterion.", criterion->tensors());
   append(tensors_, "solver.", solver->tensors());
+}
+
+// A solver that works with any number of sets of positives gives each a loss where the criterion
+// has one for each.
+std::int64_t Network::num_losses() const {
+  const CriterionInfo info = criterion->info();
+  return info.parts_are_losses ? static_cast<std::int64_t>(info.parts.size()) : 0;
 }
 
 void Network::freeze(const std::vector<std::string>& names) {

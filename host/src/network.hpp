@@ -53,6 +53,7 @@ class Network {
   void make_reference_models(at::Device device);
   void check_reference_model(const ModelRef& reference, const ModelInfo& info) const;
   void collect_tensors();
+  std::int64_t num_losses() const;
   void warn_about_length() const;
 
   NamedTensors tensors_;

@@ -159,19 +159,45 @@ void set_prior(const Experiment& experiment, SamplingSpec& spec) {
                             : SamplingOptions::Prior::empirical;
 }
 
+// What chooses references by their positives has no effect without any.
+void check_targets(const Experiment& experiment, const SamplingSpec& spec,
+                   const Recording& recording) {
+  experiment.at_place("/sampling/targets", [&] {
+    for (const std::string& name : spec.targets) recording.label(name);
+  });
+  if (!experiment.at("/sampling/prior").is_null())
+    throw Error(ErrorCode::invalid_value, experiment.where("/sampling/prior") + "found " +
+                                              experiment.at("/sampling/prior").dump() +
+                                              " beside targets; must be null");
+  if (spec.clamp)
+    throw Error(ErrorCode::invalid_value, experiment.where("/sampling/borders") +
+                                              "found \"clamp\" beside targets; must be \"inside\"");
+}
+
+void check_borders(const Experiment& experiment, const SamplingSpec& spec) {
+  const bool in_time = std::any_of(
+      spec.positives.begin(), spec.positives.end(),
+      [](const PositiveSpec& set) { return set.options.conditional == Conditional::time; });
+  if (spec.clamp && !in_time)
+    throw Error(ErrorCode::invalid_value,
+                experiment.where("/sampling/borders") +
+                    "found \"clamp\", which needs positives by conditional \"time\"; must be "
+                    "\"inside\"");
+}
+
 }  // namespace
 
 SamplingSpec resolve_sampling(const Experiment& experiment,
                               const std::vector<Recording>& sessions) {
+  if (sessions.empty())
+    throw Error(ErrorCode::invalid_value, "found 0 sessions; at least 1 is needed");
   const json& sampling = experiment.at("/sampling");
   SamplingSpec spec;
   spec.clamp = sampling.at("borders") == "clamp";
   spec.masks = sampling.at("masks");
   if (!sampling.at("targets").is_null()) {
     spec.targets = sampling.at("targets").get<std::vector<std::string>>();
-    experiment.at_place("/sampling/targets", [&] {
-      for (const std::string& name : spec.targets) sessions.front().label(name);
-    });
+    check_targets(experiment, spec, sessions.front());
     return spec;
   }
   const json& positives = sampling.at("positives");
@@ -182,6 +208,7 @@ SamplingSpec resolve_sampling(const Experiment& experiment,
     spec.positives.push_back(Resolver(experiment, sessions, "/sampling").resolve());
     if (sampling.at("hybrid")) add_hybrid(experiment, spec);
   }
+  check_borders(experiment, spec);
   set_prior(experiment, spec);
   return spec;
 }

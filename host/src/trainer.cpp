@@ -416,9 +416,7 @@ Trainer::Trainer(Host& host, const Experiment& experiment, const std::vector<Rec
                     std::to_string(held_out.size()) + " held-out parts; must be as many, or none");
   std::vector<std::int64_t> num_inputs;
   for (const Recording& session : train) num_inputs.push_back(session.num_channels());
-  impl_ = std::make_unique<Impl>(host, experiment, num_inputs);
-  impl_->adapt();
-  impl_->make_optimizer();
+  impl_ = std::move(without_data(host, experiment, num_inputs).impl_);
   impl_->set_data(train, held_out);
 }
 
@@ -468,6 +466,15 @@ Trainer Trainer::from_checkpoint(Host& host, const std::filesystem::path& file,
   });
 }
 
+Trainer Trainer::without_data(Host& host, const Experiment& experiment,
+                              const std::vector<std::int64_t>& num_inputs) {
+  if (num_inputs.empty()) throw Error(ErrorCode::invalid_value, "there is no session");
+  auto impl = std::make_unique<Impl>(host, experiment, num_inputs);
+  impl->adapt();
+  impl->make_optimizer();
+  return Trainer(std::move(impl));
+}
+
 const Experiment& Trainer::experiment() const { return impl_->experiment; }
 std::int64_t Trainer::num_sessions() const { return impl_->network.num_sessions(); }
 const ModelInfo& Trainer::model_info(std::int64_t session) const {
@@ -502,6 +509,17 @@ void Trainer::save(const std::filesystem::path& file) const { impl_->save(file);
 
 void Trainer::load(const std::filesystem::path& file) {
   in_file(file, [&] { impl_->load(read_safetensors(file)); });
+}
+
+NamedTensors Trainer::state() const { return impl_->all_tensors(); }
+
+void Trainer::set_steps(std::int64_t step, std::int64_t optimizer_steps) {
+  if (step < 0 || optimizer_steps < 0)
+    throw Error(ErrorCode::invalid_value, "found " + std::to_string(step) + " steps and " +
+                                              std::to_string(optimizer_steps) +
+                                              " of the optimiser; must be at least 0");
+  impl_->step = step;
+  impl_->optimizer->set_num_steps(optimizer_steps);
 }
 
 std::vector<std::string> Trainer::load_partially(const std::filesystem::path& file) {

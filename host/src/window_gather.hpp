@@ -24,6 +24,8 @@ class WindowGather {
   const at::Tensor& neural() const { return neural_; }
   // The samples with a window of their own, ascending.
   std::vector<std::int64_t> complete() const;
+  // The one of these whose window a sample has: itself, or the nearest of its trial.
+  std::int64_t complete(std::int64_t sample) const { return start(sample) + offset_.left; }
 
  private:
   std::int64_t start(std::int64_t sample) const;  // first row of its window

@@ -55,12 +55,12 @@ void Encoder::conv(std::int64_t out, std::int64_t kernel, std::int64_t stride) {
   width_ = out;
 }
 
-// Convolution beside every stride-th sample of the input, convolution first.
+// Convolution beside every stride-th sample of the input, convolution first; kernel at least 2.
 void Encoder::mean_and_conv(std::int64_t out, std::int64_t kernel, std::int64_t stride) {
   const Affine a = layer(here() + ".layer", {out, width_, kernel});
-  add([a, stride](const at::Tensor& x) {
+  add([a, kernel, stride](const at::Tensor& x) {
     const at::Tensor convolved = at::conv1d(x, a.weight, a.bias, stride);
-    const at::Tensor kept = x.slice(2, 0, c10::nullopt, stride).slice(2, 0, convolved.size(2));
+    const at::Tensor kept = x.slice(2, 0, 1 - kernel, stride);
     return at::cat({convolved, kept}, 1);
   });
   width_ += out;
@@ -113,7 +113,7 @@ Encoder::Step Encoder::drop_channels(double p) {
 void Encoder::residual_conv() {
   const Affine a = layer(here() + ".module.0", {width_, width_, 3});
   add([a](const at::Tensor& x) {
-    return x.slice(2, 1, x.size(2) - 1) + at::gelu(at::conv1d(x, a.weight, a.bias));
+    return x.slice(2, 1, -1) + at::gelu(at::conv1d(x, a.weight, a.bias));
   });
 }
 
@@ -121,7 +121,7 @@ void Encoder::residual_conv(double p) {
   const Affine a = layer(here() + ".module.1", {width_, width_, 3});
   const Step drop = drop_channels(p);
   add([a, drop](const at::Tensor& x) {
-    return x.slice(2, 1, x.size(2) - 1) + at::gelu(at::conv1d(drop(x), a.weight, a.bias));
+    return x.slice(2, 1, -1) + at::gelu(at::conv1d(drop(x), a.weight, a.bias));
   });
 }
 

@@ -17,6 +17,13 @@ using Slices = std::vector<Slice>;
   throw Error(ErrorCode::invalid_value, message);
 }
 
+// A float would be cut off silently.
+std::int64_t integer(const nlohmann::json& number, const char* option) {
+  if (!number.is_number_integer())
+    refuse(std::string(option) + ": found " + number.dump() + "; must be an integer");
+  return number.get<std::int64_t>();
+}
+
 std::string text(const Slice& s) {
   return "[" + std::to_string(s.begin) + ", " + std::to_string(s.end) + "]";
 }
@@ -110,7 +117,8 @@ class Multiobjective : public Sliced {
 
  private:
   Slices make_slices(const Options& options) const {
-    auto ends = options.dimensions.parse().get<std::vector<std::int64_t>>();
+    std::vector<std::int64_t> ends;
+    for (const auto& end : options.dimensions.parse()) ends.push_back(integer(end, "dimensions"));
     const std::int64_t last = ends.empty() ? 0 : *std::max_element(ends.begin(), ends.end());
     if (options.append_last_dimension) {
       if (last == num_features())
@@ -194,8 +202,11 @@ class Subspaces : public Sliced {
     if (context.name == "SubspaceMultiobjectiveConvolutionalModel" && !is_convolutional())
       refuse("the module is not convolutional; use SubspaceMultiobjectiveModel");
     Slices slices;
-    for (const auto& range : options.feature_ranges.parse())
-      slices.push_back({range.at(0), range.at(1)});
+    for (const auto& range : options.feature_ranges.parse()) {
+      if (!range.is_array() || range.size() != 2)
+        refuse("feature_ranges: found " + range.dump() + "; must be [first, last + 1]");
+      slices.push_back({integer(range[0], "feature_ranges"), integer(range[1], "feature_ranges")});
+    }
     check(slices);
     if (renormalize_ && options.renormalize_mode != "per_slice")
       pieces_ = pieces_of(slices, num_features());

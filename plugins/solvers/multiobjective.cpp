@@ -84,8 +84,8 @@ class Multiobjective : public Solver {
                       " losses, one per slice of the model, as MultiCriterions has");
     scheduler_regularizer_.emplace(options_.scheduler_regularizer.parse(), count_);
     scheduler_loss_.emplace(options_.scheduler_loss.parse(), count_);
-    check(scheduler_regularizer_->get_weights(0), "scheduler_regularizer");
-    check(scheduler_loss_->get_weights(0), "scheduler_loss");
+    check(*scheduler_regularizer_, "scheduler_regularizer");
+    check(*scheduler_loss_, "scheduler_loss");
   }
 
   std::vector<Prediction> infer(const std::vector<Batch>& batches) override {
@@ -102,8 +102,8 @@ class Multiobjective : public Solver {
   }
 
   Statistics step(const std::vector<Batch>& batches, const OptimizerRef& optimizer) override {
-    const auto weights = weights_of(*scheduler_loss_, "scheduler_loss");
-    const auto penalties = weights_of(*scheduler_regularizer_, "scheduler_regularizer");
+    const Weights weights = scheduler_loss_->get_weights(step_);
+    const Weights penalties = scheduler_regularizer_->get_weights(step_);
     optimizer.zero_grad();
     Statistics log;
     const at::Tensor total = penalties ? regularised(batches, weights, *penalties, log)
@@ -142,16 +142,11 @@ class Multiobjective : public Solver {
     return tensors;
   }
 
-  void check(const Weights& weights, const char* name) const {
-    if (weights && static_cast<std::int64_t>(weights->size()) != count_)
+  void check(const Scheduler& scheduler, const char* name) const {
+    if (!scheduler.empty() && static_cast<std::int64_t>(scheduler.num_weights()) != count_)
       throw Error(ErrorCode::invalid_value,
-                  std::string(name) + " gives " + std::to_string(weights->size()) +
+                  std::string(name) + " gives " + std::to_string(scheduler.num_weights()) +
                       " weights; needed: one per objective, " + std::to_string(count_));
-  }
-  Weights weights_of(const Scheduler& scheduler, const char* name) const {
-    Weights weights = scheduler.get_weights(step_);
-    check(weights, name);
-    return weights;
   }
 
   static std::string numbered(const char* name, std::size_t i) {

@@ -43,8 +43,8 @@ double distance(const float* a, const float* b, std::int64_t count) {
 
 TEST_CASE("every command's help has an example") {
   const Workspace workspace;
-  const std::string commands[] = {"run",          "transform", "plugins",  "plugins list",
-                                  "plugins info", "schema",    "simulate", "doctor"};
+  const std::string commands[] = {"run",    "transform", "plugins", "plugins list", "plugins info",
+                                  "schema", "simulate",  "doctor",  "import",       "export"};
   for (const std::string& command : commands) {
     CAPTURE(command);
     Arguments arguments;

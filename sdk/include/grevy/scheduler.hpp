@@ -38,7 +38,8 @@ class Scheduler {
 
   // spec: {"name": ..., arguments by the names above}; null schedules nothing. n_splits, how many
   // weights there are, is `count` where it is left out. Errors: invalid_value (unknown name or
-  // argument, one that is missing or of another type, switched off before it is switched on).
+  // argument, one that is missing or of another type, n_splits below 1, switched off before it is
+  // switched on).
   Scheduler(const nlohmann::json& spec, std::int64_t count) {
     if (spec.is_null()) return;
     try {
@@ -58,7 +59,9 @@ class Scheduler {
     return std::vector<double>(l.count, l.start + (l.end - l.start) * way);
   }
 
-  bool empty() const { return !linear_ && constant_.empty(); }
+  // How many weights get_weights() gives, at the steps at which it gives any; 0: never any.
+  std::size_t num_weights() const { return linear_ ? linear_->count : constant_.size(); }
+  bool empty() const { return num_weights() == 0; }
 
  private:
   struct Linear {
@@ -91,8 +94,12 @@ class Scheduler {
                       "\"; known: constant-weight, linear-scheduler, linear-ramp-up");
     allow(spec, {"n_splits", "step_to_switch_on_reg", "step_to_switch_off_reg", "start_weight",
                  "end_weight", "stay_constant_after_switch_off"});
+    const std::int64_t splits = spec.value("n_splits", count);
+    if (splits < 1)
+      throw Error(ErrorCode::invalid_value, "scheduler \"" + name + "\": n_splits is " +
+                                                std::to_string(splits) + "; must be at least 1");
     Linear l;
-    l.count = static_cast<std::size_t>(spec.value("n_splits", count));
+    l.count = static_cast<std::size_t>(splits);
     l.on = spec.at("step_to_switch_on_reg");
     l.off = spec.at("step_to_switch_off_reg");
     l.start = spec.at("start_weight");

@@ -67,6 +67,10 @@ class Trainer {
   // experiment's when not empty. Errors: those of load(); not_found for a plugin that is missing.
   static Trainer from_checkpoint(Host& host, const std::filesystem::path& file,
                                  const std::string& device = {});
+  // An experiment at its start, ready to be given tensors and to embed but not to be trained.
+  // num_inputs: channels of each session. Errors: as the constructor, less those of recordings.
+  static Trainer without_data(Host& host, const Experiment& experiment,
+                              const std::vector<std::int64_t>& num_inputs);
   ~Trainer();
   Trainer(Trainer&&) noexcept;
 
@@ -120,6 +124,12 @@ class Trainer {
   // Takes a state back: training goes on as if it had not stopped. Errors: not_found,
   // invalid_value (damaged, or of other shapes; names the tensor).
   void load(const std::filesystem::path& file);
+  // What save() stores as tensors: tensors(), and the optimiser's as "optimizer.exp_avg/NAME",
+  // "optimizer.exp_avg_sq/NAME", with amsgrad "optimizer.max_exp_avg_sq/NAME". They share storage.
+  NamedTensors state() const;
+  // How many steps have led to the tensors, and how many to the optimiser's. Errors: invalid_value
+  // for negative ones.
+  void set_steps(std::int64_t step, std::int64_t optimizer_steps);
   // Takes only the tensors that the file has, and neither steps nor generators; returns the names
   // of those that it lacks. Errors: as load(), but for missing tensors.
   std::vector<std::string> load_partially(const std::filesystem::path& file);

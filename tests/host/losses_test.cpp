@@ -374,7 +374,6 @@ TEST_CASE("schedulers that cannot be are refused") {
       {json::array(), "scheduler []"},
   };
   for (const auto& [spec, text] : cases) {
-    CAPTURE(text);
     const std::string message = refusal([&, given = spec] { Scheduler(given, 2); });
     CHECK_MESSAGE(contains(message, text), message);
     CHECK(refusal_code([&, given = spec] { Scheduler(given, 2); }) == ErrorCode::invalid_value);

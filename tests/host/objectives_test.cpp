@@ -270,7 +270,7 @@ TEST_CASE("a sharpness-aware step uses the gradient at the top of the climb") {
     at::Tensor(by_hand->tensors()[i].tensor).copy_(before[i]);
   other.step();
   for (std::size_t i = 0; i < before.size(); ++i) {
-    const at::Tensor& found = by_solver->tensors()[i].tensor;
+    const at::Tensor found = by_solver->tensors()[i].tensor;
     CHECK(at::allclose(found, by_hand->tensors()[i].tensor, 0, 1e-6));
     CHECK_FALSE(at::equal(found, before[i]));
   }

@@ -357,8 +357,8 @@ TEST_CASE("sessions and settings that do not fit a solver are refused, with thei
   host::Recording without_direction(first().neural());
   without_direction.add_continuous("position", first().label("position").values);
   host::Recording with_other_width(first().neural());
-  with_other_width.add_continuous("position",
-                                  noise(*std::make_unique<host::Random>(1, "w"), 120, 2));
+  host::Random random(1, "width");
+  with_other_width.add_continuous("position", noise(random, 120, 2));
   host::Recording one_class(third().neural());
   one_class.add_continuous("position", third().label("position").values);
   one_class.add_discrete("direction", at::zeros({70}, at::kLong));

@@ -220,6 +220,19 @@ TEST_CASE("a boolean label is a discrete one") {
   CHECK(std::isfinite(value_of(fit(trainer)[3], "total")));
 }
 
+TEST_CASE("without a weight the regularised solver minimises the plain loss, and validates") {
+  const json regularised = {{"solver", {{"name", "regularized-solver"}}},
+                            {"training", {{"valid_frequency", 2}}}};
+  const host::Recording recording = made_recording(100, 4, 1);
+  host::Trainer trainer = trainer_of(document(regularised), {recording}, {recording}),
+                plain = trainer_of(document(), {recording});
+  const auto found = fit(trainer), wanted = fit(plain);
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    CHECK(value_of(found[i], "reg_lambda") == 0);
+    CHECK(value_of(found[i], "total") == doctest::Approx(value_of(wanted[i], "total")));
+  }
+}
+
 TEST_CASE("sampling that has no effect or no labels is refused, with its place") {
   const host::Recording recording = made_recording(100, 4, 1);
   struct Case {

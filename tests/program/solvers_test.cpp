@@ -277,8 +277,8 @@ TEST_CASE("the same example gives the same bytes, also when it was stopped and r
        {"--set", "solver.scheduler_regularizer.step_to_switch_on_reg=1", "--set",
         "solver.scheduler_regularizer.step_to_switch_off_reg=4"}}};
   for (const auto& [name, more] : cases) {
-    CAPTURE(name);
     const std::string folder = "same/" + name;
+    CAPTURE(folder);
     REQUIRE(run_short(name, folder + "-a", 6, more).code == 0);
     REQUIRE(run_short(name, folder + "-b", 6, more).code == 0);
     check_same_bytes(folder + "-a", folder + "-b");

@@ -13,7 +13,7 @@ cmake --install "$build_dir" --prefix "$work/first" >"$work/install.log"
 mv "$work/first" "$work/prefix"
 
 echo "== the installed program finds its plugins"
-"$work/prefix/bin/grevy" plugins list | grep -q 'model offset10-model'
+"$work/prefix/bin/grevy" plugins list offset10-model | grep 'model offset10-model'
 
 echo "== host-app"
 cmake -S "$source_dir/examples/host-app" -B "$work/host-app" -G Ninja -DCMAKE_PREFIX_PATH="$work/prefix" $launcher >"$work/configure.log" 2>&1 ||

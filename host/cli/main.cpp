@@ -4,6 +4,7 @@
 #include "commands.hpp"
 #include "exchange_commands.hpp"
 #include "new_project.hpp"
+#include "validate/validate.hpp"
 
 #include <grevy/error.hpp>
 #include <grevy/host/version.hpp>
@@ -13,6 +14,7 @@
 #include <spdlog/spdlog.h>
 
 #include <iostream>
+#include <limits>
 
 namespace {
 
@@ -170,6 +172,47 @@ void add_new(CLI::App& app, Common& common, NewCommand& n, Action& action) {
   command->callback([&] { action.run = [&] { return new_project(common, n), 0; }; });
 }
 
+void add_limits(CLI::App* command, Limits& limits, std::uint64_t& seed) {
+  constexpr std::int64_t largest_seed = std::numeric_limits<std::int64_t>::max();
+  command->add_option("--seed", seed, "Everything random follows from it")
+      ->check(CLI::Range(std::int64_t{0}, largest_seed))
+      ->capture_default_str();
+  command->add_option("--time-limit", limits.seconds, "CPU seconds for each check")
+      ->check(CLI::Range(1, 100000))
+      ->capture_default_str();
+  command->add_option("--memory-limit", limits.gibibytes, "GiB for each check")
+      ->check(CLI::Range(1, 100000))
+      ->capture_default_str();
+}
+
+void add_validate(CLI::App& app, Common& common, ValidateCommand& v, ChildCommand& child,
+                  Action& action) {
+  CLI::App* command =
+      add_command(app, common, "validate", "Check what is wrong with a plugin, if anything",
+                  "grevy validate build/my-losses.so --only margin");
+  command->add_option("file", v.file, "Plugin, a shared library")->required();
+  command->add_option("--only", v.only, "Only the component of this name (repeatable)")
+      ->type_size(1)
+      ->allow_extra_args(false);
+  command->add_option("--options", v.options, "Its options, a JSON object");
+  add_limits(command, v.limits, v.seed);
+  command->callback([&] { action.run = [&] { return validate(common, v); }; });
+  // Makes the checks, for `grevy validate`.
+  CLI::App* hidden = app.add_subcommand("validate-check")->group("");
+  add_common(hidden, common);
+  hidden->add_option("file", child.target.file)->required();
+  hidden->add_option("kind", child.target.kind)->required();
+  hidden->add_option("check", child.first_check)->required();
+  hidden->add_option("--name", child.target.name);
+  hidden->add_option("--options", child.options);
+  hidden->add_option("--folder", child.target.folder);
+  add_limits(hidden, child.limits, child.target.seed);
+  hidden->callback([&] {
+    child.target.plugin_path = common.plugin_path;
+    action.run = [&] { return run_child(child); };
+  });
+}
+
 int parse_and_run(int argc, char** argv) {
   CLI::App app(
       "Contrastive embeddings of time series, with solvers, losses and encoders from plugins.",
@@ -183,6 +226,8 @@ int parse_and_run(int argc, char** argv) {
   RunCommand run_command;
   TransformCommand transform_command;
   SimulateCommand simulate_command;
+  ValidateCommand validate_command;
+  ChildCommand child_command;
   ImportCommand import_command;
   ExportCommand export_command;
   NewCommand new_command;
@@ -201,6 +246,7 @@ int parse_and_run(int argc, char** argv) {
   schema->callback([&] { action.run = [&] { return print_schema(common, schema_file), 0; }; });
   add_simulate(app, common, simulate_command, action);
   add_new(app, common, new_command, action);
+  add_validate(app, common, validate_command, child_command, action);
   CLI::App* check =
       add_command(app, common, "doctor", "Versions, BLAS, threads, devices, plugin folders",
                   "grevy doctor --json");

@@ -1,6 +1,6 @@
 #include "case.hpp"
 
-#include "npy_header.hpp"
+#include "files/npy_header.hpp"
 
 #include <fstream>
 #include <iterator>

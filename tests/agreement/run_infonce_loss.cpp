@@ -1,7 +1,7 @@
 // metric with num_batches: mean loss over stored batches, as a validation computes it.
 #include "runners.hpp"
+#include "sampling/window_gather.hpp"
 #include "session.hpp"
-#include "window_gather.hpp"
 
 #include <cmath>
 

@@ -1,6 +1,6 @@
 // window: which samples a window holds. sampling: which sample is the positive of a reference.
 #include "runners.hpp"
-#include "window_gather.hpp"
+#include "sampling/window_gather.hpp"
 
 #include <grevy/host/session_sampling.hpp>
 

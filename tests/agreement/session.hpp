@@ -3,10 +3,10 @@
 #ifndef GREVY_AGREEMENT_SESSION_HPP
 #define GREVY_AGREEMENT_SESSION_HPP
 
-#include "adam.hpp"
 #include "bench.hpp"
 #include "case.hpp"
 #include "comparison.hpp"
+#include "training/adam.hpp"
 
 #include <string>
 #include <vector>

@@ -1,8 +1,8 @@
 // A training step of Grevy beside one written plainly with LibTorch, the way the reference works: a
 // dense distance matrix for behaviour sampling, windows gathered by index, three encoder calls, the
 // full similarity matrix. offset10-model, 120 channels, 32 units, 8 outputs, batch 512, one thread.
-#include "adam.hpp"
-#include "loader.hpp"
+#include "sampling/loader.hpp"
+#include "training/adam.hpp"
 
 #include <grevy/host/host.hpp>
 

@@ -1,5 +1,5 @@
 // Which windows stand beside each other in the batches of every kind of training.
-#include "loader.hpp"
+#include "sampling/loader.hpp"
 #include "trainer_support.hpp"
 
 #include <algorithm>

@@ -1,7 +1,7 @@
 // Checkpoints of CEBRA in Python become runs, and runs become TorchScript and safetensors.
 // tests/data/torch says what is in the checkpoints.
-#include "cebra_checkpoint.hpp"
-#include "checkpoint.hpp"
+#include "files/cebra_checkpoint.hpp"
+#include "training/checkpoint.hpp"
 #include "unit/temporary_folder.hpp"
 
 #include <grevy/host/exchange.hpp>

@@ -1,4 +1,4 @@
-#include "schema.hpp"
+#include "experiment/schema.hpp"
 #include "unit/temporary_folder.hpp"
 
 #include <grevy/host/array.hpp>

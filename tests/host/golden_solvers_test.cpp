@@ -1,7 +1,7 @@
 // Training steps of the solvers beside single-session: numbers that the reference implementation
 // (CEBRA 0.6.1, CPU, float32) gives for inputs and parameters which follow from a formula.
-#include "adam.hpp"
 #include "trainer_support.hpp"
+#include "training/adam.hpp"
 
 using namespace grevy;
 using namespace grevy::tests;

@@ -1,7 +1,7 @@
 // Numbers that the reference implementation (CEBRA 0.6.1, CPU, float32) gives for inputs and
 // parameters which follow from a formula.
-#include "adam.hpp"
 #include "host/golden_support.hpp"
+#include "training/adam.hpp"
 
 #include <doctest/doctest.h>
 

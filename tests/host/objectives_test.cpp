@@ -1,6 +1,6 @@
 // Several objectives on slices of the embedding, from an experiment's list to a trained model.
-#include "adam.hpp"
 #include "trainer_support.hpp"
+#include "training/adam.hpp"
 #include "unit/temporary_folder.hpp"
 
 using namespace grevy;

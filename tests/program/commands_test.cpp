@@ -1,5 +1,5 @@
+#include "experiment/schema.hpp"
 #include "program.hpp"
-#include "schema.hpp"
 
 #include <grevy/host/array.hpp>
 

@@ -1,6 +1,6 @@
-#include "file_hash.hpp"
+#include "experiment/schema.hpp"
+#include "files/file_hash.hpp"
 #include "program.hpp"
-#include "schema.hpp"
 
 #include <grevy/host/array.hpp>
 #include <grevy/host/safetensors.hpp>

@@ -1,4 +1,4 @@
-#include "cebra_checkpoint.hpp"
+#include "files/cebra_checkpoint.hpp"
 
 #include "temporary_folder.hpp"
 #include "torch_writer.hpp"

@@ -1,4 +1,4 @@
-#include "schema.hpp"
+#include "experiment/schema.hpp"
 #include "short_form_support.hpp"
 
 #include <string>

@@ -1,4 +1,4 @@
-#include "elf_notes.hpp"
+#include "plugins/elf_notes.hpp"
 
 #include "temporary_folder.hpp"
 

@@ -1,6 +1,6 @@
 // Names and settings in the reference's checkpoints.
-#include "exchange_experiment.hpp"
-#include "exchange_names.hpp"
+#include "exchange/exchange_experiment.hpp"
+#include "exchange/exchange_names.hpp"
 
 #include <grevy/error.hpp>
 

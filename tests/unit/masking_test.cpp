@@ -1,4 +1,4 @@
-#include "schema.hpp"
+#include "experiment/schema.hpp"
 
 #include <grevy/error.hpp>
 #include <grevy/host/masking.hpp>

@@ -1,4 +1,4 @@
-#include "short_form.hpp"
+#include "experiment/short_form.hpp"
 
 #include <grevy/error.hpp>
 #include <grevy/host/multi_objective_config.hpp>

@@ -1,4 +1,4 @@
-#include "name_pattern.hpp"
+#include "plugins/name_pattern.hpp"
 
 #include <doctest/doctest.h>
 

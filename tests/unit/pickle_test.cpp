@@ -1,4 +1,4 @@
-#include "pickle.hpp"
+#include "files/pickle.hpp"
 
 #include "torch_writer.hpp"
 

@@ -1,6 +1,6 @@
-#include "schema.hpp"
+#include "experiment/schema.hpp"
 
-#include "nearest_name.hpp"
+#include "plugins/nearest_name.hpp"
 
 #include <grevy/error.hpp>
 

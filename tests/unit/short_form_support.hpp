@@ -2,7 +2,7 @@
 #ifndef GREVY_TESTS_SHORT_FORM_SUPPORT_HPP
 #define GREVY_TESTS_SHORT_FORM_SUPPORT_HPP
 
-#include "short_form.hpp"
+#include "experiment/short_form.hpp"
 
 #include <grevy/error.hpp>
 

@@ -1,6 +1,6 @@
-#include "torch_file.hpp"
+#include "files/torch_file.hpp"
 
-#include "pickle.hpp"
+#include "files/pickle.hpp"
 #include "temporary_folder.hpp"
 #include "torch_writer.hpp"
 

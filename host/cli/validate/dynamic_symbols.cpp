@@ -1,6 +1,6 @@
 #include "dynamic_symbols.hpp"
 
-#include "input_file.hpp"
+#include "files/input_file.hpp"
 
 #include <cstring>
 #include <elf.h>

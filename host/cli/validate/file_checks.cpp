@@ -1,7 +1,7 @@
 // The file as a whole: what it says, what it shows to others, whether it loads.
 #include "check.hpp"
 #include "dynamic_symbols.hpp"
-#include "library.hpp"
+#include "plugins/library.hpp"
 
 #include <algorithm>
 #include <dlfcn.h>

@@ -1,6 +1,6 @@
 // Options: the schema in the manifest and what create() accepts must be the same thing.
 #include "check.hpp"
-#include "schema.hpp"
+#include "experiment/schema.hpp"
 
 #include <algorithm>
 #include <cmath>

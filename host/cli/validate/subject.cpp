@@ -1,6 +1,6 @@
 #include "subject.hpp"
 
-#include "library.hpp"
+#include "plugins/library.hpp"
 
 #include <sstream>
 

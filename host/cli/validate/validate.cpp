@@ -1,6 +1,6 @@
 #include "validate.hpp"
 
-#include "library.hpp"
+#include "plugins/library.hpp"
 #include "report.hpp"
 #include "runner.hpp"
 

@@ -1,0 +1,253 @@
+#include "plugins/library.hpp"
+
+#include "plugins/elf_notes.hpp"
+
+#include <grevy/stamp.hpp>
+
+#include <boost/dll/shared_library.hpp>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <cstring>
+#include <dlfcn.h>
+#include <tuple>
+
+namespace grevy::host {
+namespace {
+
+using nlohmann::json;
+
+[[noreturn]] void refuse(const std::filesystem::path& file, const std::string& reason) {
+  throw Error(ErrorCode::incompatible, file.string() + ": " + reason);
+}
+
+ComponentManifest parse_component(Kind kind, const json& note) {
+  ComponentManifest component;
+  component.kind = kind;
+  component.name = note.at("name").get<std::string>();
+  component.aliases = note.at("aliases").get<std::vector<std::string>>();
+  component.version = note.at("version").get<std::string>();
+  component.summary = note.at("summary").get<std::string>();
+  if (!note.at("options").is_object())
+    throw Error(ErrorCode::incompatible, "\"options\" is no object");
+  component.options_schema = note.at("options").dump();
+  return component;
+}
+
+void parse_plugin(const json& note, PluginManifest& manifest) {
+  if (!manifest.id.empty()) throw Error(ErrorCode::incompatible, "two plugin notes");
+  manifest.id = note.at("plugin").get<std::string>();
+  manifest.version = note.at("version").get<std::string>();
+  manifest.abi_major = note.at("abi").at(0).get<std::int64_t>();
+  manifest.abi_minor = note.at("abi").at(1).get<std::int64_t>();
+  manifest.stamp = note.at("stamp").get<std::string>();
+}
+
+// Nested values of a schema are few; a hostile note must not exhaust the stack.
+json parse_note(const std::string& text) {
+  constexpr int max_depth = 32;
+  const auto limit = [](int depth, json::parse_event_t, json&) {
+    if (depth > max_depth) throw Error(ErrorCode::incompatible, "nested too deeply");
+    return true;
+  };
+  return json::parse(text, limit);
+}
+
+// A component of a kind that only newer minor versions have is left out.
+void add_component(const json& note, PluginManifest& manifest) {
+  const std::string kind = note.at("kind").get<std::string>();
+  for (Kind known : {Kind::model, Kind::criterion, Kind::solver})
+    if (kind == to_string(known)) manifest.components.push_back(parse_component(known, note));
+}
+
+std::string find_problem(const PluginManifest& manifest) {
+  if (manifest.abi_major != GREVY_ABI_MAJOR)
+    return "was built for ABI " + std::to_string(manifest.abi_major) + "." +
+           std::to_string(manifest.abi_minor) + "; this host has " +
+           std::to_string(GREVY_ABI_MAJOR) + "." + std::to_string(GREVY_ABI_MINOR);
+  if (!manifest.stamp.empty() && manifest.stamp != GREVY_STAMP)
+    return "was built against \"" + manifest.stamp + "\"; this host has \"" GREVY_STAMP "\"";
+  return {};
+}
+
+// A slot that an older plugin does not have.
+template <class Slot>
+struct Stub;
+template <class... Args>
+struct Stub<std::int32_t (*)(Args...)> {
+  static std::int32_t call(Args... args) {
+    const grevy_error_sink* errors = std::get<sizeof...(Args) - 1>(std::make_tuple(args...));
+    return detail::report(errors, ErrorCode::unimplemented,
+                          "the plugin does not offer this operation", {});
+  }
+};
+
+template <class Slot>
+void fill(Slot& slot) {
+  if (slot == nullptr) slot = &Stub<Slot>::call;
+}
+void fill_slots(grevy_model_table& t) {
+  fill(t.describe), fill(t.forward), fill(t.set_training), fill(t.visit_tensors);
+}
+void fill_slots(grevy_criterion_table& t) {
+  fill(t.describe), fill(t.evaluate), fill(t.visit_tensors), fill(t.visit_statistics);
+}
+void fill_slots(grevy_solver_table& t) {
+  fill(t.describe), fill(t.attach), fill(t.fit), fill(t.step), fill(t.validate), fill(t.transform);
+  fill(t.visit_tensors), fill(t.save_state), fill(t.load_state);
+}
+
+template <class Table>
+Table pad(const void* table) {
+  std::uint32_t size = 0;
+  std::memcpy(&size, table, sizeof(size));
+  Table padded{};
+  size -= size % sizeof(void*);  // a slot that is covered in part is not covered
+  std::memcpy(&padded, table, std::min<std::size_t>(size, sizeof(Table)));
+  padded.struct_size = sizeof(Table);
+  if (padded.create == nullptr || padded.destroy == nullptr)
+    throw Error(ErrorCode::incompatible, "has a component that cannot be created or destroyed");
+  fill_slots(padded);
+  return padded;
+}
+
+// Lazy binding would let a plugin with undefined symbols load and fail later; RTLD_NODELETE keeps
+// its code for autograd nodes that outlive every handle.
+boost::dll::shared_library open(const std::filesystem::path& file) {
+  const auto mode = static_cast<boost::dll::load_mode::type>(RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+  try {
+    return boost::dll::shared_library(file.string(), mode);
+  } catch (const std::exception& e) {
+    refuse(file, std::string("does not load: ") + e.what());
+  }
+}
+
+const grevy_plugin* enter(boost::dll::shared_library& library, const PluginManifest& manifest) {
+  if (!library.has(GREVY_ENTRY_NAME)) refuse(manifest.file, "does not export " GREVY_ENTRY_NAME);
+  const auto entry = reinterpret_cast<grevy_plugin_entry_function>(
+      &library.get<const grevy_plugin*()>(GREVY_ENTRY_NAME));
+  const grevy_plugin* plugin = entry();
+  if (plugin == nullptr || !GREVY_COVERS(plugin, components) ||
+      (plugin->components == nullptr && plugin->component_count != 0))
+    refuse(manifest.file, "gives no valid descriptor");
+  if (detail::view(plugin->id) != manifest.id || plugin->abi_major != manifest.abi_major ||
+      detail::view(plugin->stamp) != manifest.stamp)
+    refuse(manifest.file, "its descriptor and its manifest disagree");
+  return plugin;
+}
+
+}  // namespace
+
+const char* to_string(Kind kind) {
+  switch (kind) {
+    case Kind::model:
+      return "model";
+    case Kind::criterion:
+      return "criterion";
+    case Kind::solver:
+      return "solver";
+  }
+  return "unknown kind";
+}
+
+namespace {
+
+// Compilers and linkers order notes as they please.
+void finish(PluginManifest& manifest) {
+  std::sort(manifest.components.begin(), manifest.components.end(),
+            [](const ComponentManifest& a, const ComponentManifest& b) {
+              return std::tie(a.kind, a.name) < std::tie(b.kind, b.name);
+            });
+  manifest.problem = find_problem(manifest);
+}
+
+}  // namespace
+
+PluginManifest read_manifest(const std::filesystem::path& file) {
+  PluginManifest manifest;
+  manifest.file = std::filesystem::weakly_canonical(file);
+  for (const ElfNote& note : read_grevy_notes(manifest.file)) {
+    try {
+      if (note.type == GREVY_NOTE_PLUGIN) parse_plugin(parse_note(note.text), manifest);
+      if (note.type == GREVY_NOTE_COMPONENT) add_component(parse_note(note.text), manifest);
+    } catch (const json::exception& e) {
+      refuse(manifest.file, std::string("has a damaged manifest: ") + e.what());
+    } catch (const Error& e) {
+      refuse(manifest.file, std::string("has a damaged manifest: ") + e.what());
+    }
+  }
+  if (manifest.id.empty()) refuse(manifest.file, "has a damaged manifest: no plugin note");
+  finish(manifest);
+  return manifest;
+}
+
+PluginManifest read_manifest(const grevy_plugin* plugin) {
+  if (plugin == nullptr || !GREVY_COVERS(plugin, components) ||
+      (plugin->components == nullptr && plugin->component_count != 0))
+    refuse("application", "gives no valid descriptor");
+  PluginManifest manifest;
+  manifest.id = detail::view(plugin->id);
+  manifest.file = "application/" + manifest.id;
+  manifest.version = detail::view(plugin->version);
+  manifest.abi_major = plugin->abi_major;
+  manifest.abi_minor = plugin->abi_minor;
+  manifest.stamp = detail::view(plugin->stamp);
+  for (std::uint32_t i = 0; i < plugin->component_count; ++i) {
+    const grevy_component* component = plugin->components[i];
+    if (component == nullptr || !GREVY_COVERS(component, manifest))
+      refuse(manifest.file, "registers a component without a manifest");
+    try {
+      add_component(parse_note(std::string(detail::view(component->manifest))), manifest);
+    } catch (const std::exception& e) {
+      refuse(manifest.file, std::string("has a damaged manifest: ") + e.what());
+    }
+  }
+  finish(manifest);
+  return manifest;
+}
+
+Library::Library(const PluginManifest& manifest) {
+  boost::dll::shared_library library = open(manifest.file);
+  *this = Library(manifest, enter(library, manifest));
+}
+
+Library::Library(const PluginManifest& manifest, const grevy_plugin* plugin) {
+  for (std::uint32_t i = 0; i < plugin->component_count; ++i) add(manifest, plugin->components[i]);
+  for (const ComponentManifest& c : manifest.components)
+    if (by_name_.count({c.kind, c.name}) == 0)
+      refuse(manifest.file, "its manifest has a " + std::string(to_string(c.kind)) + " \"" +
+                                c.name + "\" that it does not register");
+  if (by_name_.size() != manifest.components.size())
+    refuse(manifest.file, "registers components that its manifest does not have");
+}
+
+void Library::add(const PluginManifest& manifest, const grevy_component* component) {
+  if (component == nullptr || !GREVY_COVERS(component, table) || component->table == nullptr)
+    refuse(manifest.file, "registers a component without a table");
+  const std::string name(detail::view(component->name));
+  try {
+    switch (component->kind) {
+      case GREVY_KIND_MODEL:
+        tables_.push_back(pad<grevy_model_table>(component->table));
+        break;
+      case GREVY_KIND_CRITERION:
+        tables_.push_back(pad<grevy_criterion_table>(component->table));
+        break;
+      case GREVY_KIND_SOLVER:
+        tables_.push_back(pad<grevy_solver_table>(component->table));
+        break;
+      default:
+        return;  // a kind of a newer minor: not ours to use
+    }
+  } catch (const Error& e) {
+    refuse(manifest.file, e.what());
+  }
+  const void* table = std::visit([](const auto& t) -> const void* { return &t; }, tables_.back());
+  by_name_[{static_cast<Kind>(component->kind), name}] = table;
+}
+
+const void* Library::table(Kind kind, const std::string& name) const {
+  return by_name_.at({kind, name});
+}
+
+}  // namespace grevy::host

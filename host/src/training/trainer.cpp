@@ -1,0 +1,576 @@
+#include "sampling/line_up.hpp"
+#include "sampling/loader.hpp"
+#include "sampling/sampling_spec.hpp"
+#include "training/adam.hpp"
+#include "training/checkpoint.hpp"
+#include "training/network.hpp"
+#include "training/transform.hpp"
+
+#include <grevy/host/trainer.hpp>
+#include <grevy/host/version.hpp>
+
+#include <algorithm>
+#include <cmath>
+
+namespace grevy::host {
+namespace {
+
+using nlohmann::json;
+
+AdamOptions adam_options(const json& spec) {
+  AdamOptions options;
+  options.learning_rate = spec.at("learning_rate");
+  options.beta1 = spec.at("betas").at(0);
+  options.beta2 = spec.at("betas").at(1);
+  options.eps = spec.at("eps");
+  options.weight_decay = spec.at("weight_decay");
+  options.amsgrad = spec.at("amsgrad");
+  return options;
+}
+
+// 64-bit words as text: JSON numbers of other programs are doubles.
+json words(const Random::State& state) {
+  json list = json::array();
+  for (const std::uint64_t word : state) list.push_back(std::to_string(word));
+  return list;
+}
+
+Random::State parse_words(const json& list) {
+  Random::State state{};
+  for (std::size_t i = 0; i < state.size(); ++i)
+    state[i] = std::stoull(list.at(i).get<std::string>());
+  if (state == Random::State{})
+    throw Error(ErrorCode::invalid_value, "a generator's state is all zero");
+  return state;
+}
+
+bool has_shape(const StoredTensors& content, const NamedTensor& tensor) {
+  const auto found = content.tensors.find(tensor.name);
+  return found != content.tensors.end() && tensor.tensor.sizes() == found->second.shape;
+}
+
+Statistics read_statistics(const grevy_statistic* statistics, std::uint64_t count) {
+  Statistics found;
+  for (std::uint64_t i = 0; i < count; ++i)
+    found.push_back({std::string(detail::view(statistics[i].name)), statistics[i].value});
+  return found;
+}
+
+template <class Body>
+void for_trials(const Recording& recording, Body&& body) {
+  std::vector<std::int64_t> borders = recording.trials();
+  if (borders.empty()) borders = {0};
+  borders.push_back(recording.num_samples());
+  for (std::size_t i = 1; i < borders.size(); ++i) body(borders[i - 1], borders[i]);
+}
+
+}  // namespace
+
+struct Trainer::Impl {
+  Impl(Host& the_host, Experiment the_experiment, const std::vector<std::int64_t>& num_inputs)
+      : experiment(std::move(the_experiment)),
+        device(parse_device(experiment.device())),
+        network(the_host, experiment, device, num_inputs) {}
+
+  void make_optimizer() {
+    optimizer =
+        std::make_unique<Adam>(network.tensors(), adam_options(experiment.at("/optimizer")));
+  }
+
+  // ---- data ----
+
+  std::string place_of(std::size_t session) const {
+    return experiment.at("/data/sessions").is_null()
+               ? "/data/neural"
+               : "/data/sessions/" + std::to_string(session) + "/neural";
+  }
+
+  // `place`: what a part that is too short is the fault of; of the recording itself where null.
+  void check_lengths(const std::vector<Recording>& sessions, const char* place) const {
+    for (std::size_t s = 0; s < sessions.size(); ++s)
+      experiment.at_place(place != nullptr ? place : place_of(s), [&] {
+        WindowGather(sessions[s].neural(), network.info(static_cast<std::int64_t>(s)).offset,
+                     at::kCPU, sessions[s].trials());
+      });
+  }
+
+  void check_finite(const std::vector<Recording>& sessions) const {
+    for (std::size_t s = 0; s < sessions.size(); ++s)
+      experiment.at_place(place_of(s), [&] { sessions[s].check_finite(); });
+  }
+
+  void check_batch_size(const std::vector<Recording>& train) const {
+    if (network.solver_info.full_batch) {
+      for (const char* key : {"/training/batch_size", "/training/num_negatives"})
+        if (!experiment.at(key).is_null())
+          throw Error(ErrorCode::invalid_value, experiment.where(key) + "found " +
+                                                    experiment.at(key).dump() + "; the solver " +
+                                                    network.solver->component() +
+                                                    " takes all samples; must be null");
+      return;
+    }
+    for (const Recording& session : train)
+      if (experiment.batch_size() > session.num_samples())
+        throw Error(ErrorCode::invalid_value,
+                    experiment.where("/training/batch_size") + "found " +
+                        std::to_string(experiment.batch_size()) +
+                        "; must be at most the number of training samples, " +
+                        std::to_string(session.num_samples()));
+  }
+
+  LoaderOptions loader_options(std::int64_t num_batches) const {
+    LoaderOptions options;
+    options.solver = network.solver_info;
+    options.offsets = network.offsets();
+    options.batch_size = experiment.batch_size();
+    options.num_negatives = experiment.num_negatives();
+    options.num_batches = num_batches;
+    options.device = device;
+    return options;
+  }
+
+  // Masks are for training alone.
+  std::unique_ptr<Loader> make_loader(const std::vector<Recording>& sessions,
+                                      const std::string& purpose,
+                                      const LoaderOptions& options) const {
+    SamplingSpec spec = resolve_sampling(experiment, sessions);
+    if (purpose != "train") spec.masks = json::object();
+    return experiment.at_place("/sampling", [&] {
+      return std::make_unique<Loader>(sessions, spec, options, Random(experiment.seed(), purpose),
+                                      Random(experiment.seed(), purpose + " masks"));
+    });
+  }
+
+  void set_data(const std::vector<Recording>& train, const std::vector<Recording>& held_out) {
+    check_lengths(train, nullptr);
+    check_finite(train);
+    check_finite(held_out);
+    check_batch_size(train);
+    loader = make_loader(train, "train", loader_options(experiment.num_steps()));
+    const json& training = experiment.at("/training");
+    if (training.at("valid_frequency").is_null()) return;
+    if (held_out.empty())
+      throw Error(ErrorCode::invalid_value,
+                  experiment.where("/training/valid_frequency") +
+                      "validation needs a held-out part; /data/train_fraction leaves none");
+    check_lengths(held_out, "/data/train_fraction");
+    valid_loader =
+        make_loader(held_out, "validation", loader_options(training.at("valid_batches")));
+  }
+
+  HeldOut loss_on(const std::vector<Recording>& sessions, std::int64_t num_batches) const {
+    const auto made = make_loader(sessions, "evaluation", loader_options(num_batches));
+    return {network.solver->validate(*made->table()).loss, made->chance()};
+  }
+
+  // Pairs inside the session alone.
+  HeldOut loss_on_session(const Recording& recording, std::int64_t session,
+                          std::int64_t num_batches) const {
+    LoaderOptions options = loader_options(num_batches);
+    options.offsets = {network.info(session).offset};
+    options.first_session = session;
+    const auto made = make_loader({recording}, "evaluation", options);
+    return {network.solver->validate(*made->table()).loss, made->chance()};
+  }
+
+  // ---- adapt ----
+
+  // All tensors of the run's model but the first two, the first layer's, and those whose shape
+  // follows from the number of channels, are taken over and kept.
+  void adapt() {
+    if (experiment.at("/adapt").is_null()) return;
+    experiment.at_place("/adapt/run", [&] {
+      if (network.models.size() != 1)
+        throw Error(ErrorCode::unimplemented, "works with one session");
+      std::filesystem::path file = experiment.at("/adapt/run").get<std::string>();
+      if (std::filesystem::is_directory(file)) file /= "checkpoint.safetensors";
+      const StoredTensors content = read_safetensors(file);
+      read_info(content);
+      NamedTensors kept;
+      std::size_t number = 0;
+      for (const NamedTensor& t : network.tensors()) {
+        const bool of_model = t.name.rfind("model.", 0) == 0;
+        if (!of_model || number++ < 2 || !has_shape(content, t)) continue;
+        kept.push_back(t);
+        frozen.push_back(t.name);
+      }
+      if (kept.empty())
+        throw Error(ErrorCode::invalid_value,
+                    file.string() + ": holds no layer of " + network.models[0]->component());
+      restore(kept, content);
+      network.freeze(frozen);
+    });
+  }
+
+  // ---- fit ----
+
+  bool is_due(const char* key, std::int64_t done) const {
+    const json& frequency = experiment.at("/training").at(key);
+    return !frequency.is_null() && done % frequency.get<std::int64_t>() == 0;
+  }
+
+  void end_step(std::int64_t at, Statistics found, std::uint32_t* actions) {
+    finish_step();
+    for (const Statistic& s : found)
+      if (!std::isfinite(s.value))
+        throw Error(ErrorCode::non_finite, "\"" + s.name + "\" is " + std::to_string(s.value));
+    if (at != step)
+      throw Error(ErrorCode::invalid_state, "the solver reported step " + std::to_string(at) +
+                                                "; expected " + std::to_string(step));
+    pending = std::move(found);
+    is_pending = true;
+    validation.reset();
+    validation_parts.clear();
+    ++step;
+    stopped = callbacks->should_stop && callbacks->should_stop();
+    *actions = 0;
+    if (stopped) *actions |= GREVY_ACTION_STOP;
+    if (valid_loader && is_due("valid_frequency", step)) {
+      *actions |= GREVY_ACTION_VALIDATE;
+      return;
+    }
+    finish_step();
+  }
+
+  // Reports and stores a step; after its validation, if it has one.
+  void finish_step() {
+    if (!is_pending) return;
+    is_pending = false;
+    if (callbacks->on_step)
+      callbacks->on_step({step - 1, experiment.num_steps(), pending, validation, validation_parts});
+    const bool last = stopped || step == experiment.num_steps();
+    if (callbacks->on_checkpoint && (last || is_due("save_frequency", step)))
+      callbacks->on_checkpoint(step);
+  }
+
+  // Runs host code that a solver calls: what it throws is kept, to be thrown again as it was once
+  // the solver has returned.
+  template <class Body>
+  std::int32_t service(const char* operation, const grevy_error_sink* errors, Body&& body) {
+    return detail::guarded(errors, {"host", "training", operation}, [&] {
+      try {
+        body();
+      } catch (...) {
+        failure = std::current_exception();
+        throw;
+      }
+    });
+  }
+
+  grevy_training make_training() {
+    grevy_training training{};
+    training.struct_size = sizeof(training);
+    training.context = this;
+    training.loader = loader->table();
+    training.valid_loader = valid_loader ? valid_loader->table() : nullptr;
+    training.optimizer = optimizer->table();
+    training.first_step = step;
+    training.num_steps = experiment.num_steps();
+    training.end_step = [](void* context, std::int64_t at, const grevy_statistic* statistics,
+                           std::uint64_t count, std::uint32_t* actions,
+                           const grevy_error_sink* errors) {
+      auto& self = *static_cast<Impl*>(context);
+      return self.service("end_step", errors,
+                          [&] { self.end_step(at, read_statistics(statistics, count), actions); });
+    };
+    training.end_validation = [](void* context, std::int64_t, double loss,
+                                 const grevy_statistic* statistics, std::uint64_t count,
+                                 const grevy_error_sink* errors) {
+      auto& self = *static_cast<Impl*>(context);
+      return self.service("end_validation", errors, [&] {
+        if (!std::isfinite(loss))
+          throw Error(ErrorCode::non_finite, "the validation loss is " + std::to_string(loss));
+        self.validation = loss;
+        self.validation_parts = read_statistics(statistics, count);
+        self.finish_step();
+      });
+    };
+    return training;
+  }
+
+  [[noreturn]] void rethrow(const Error& e) const {
+    if (e.code() != ErrorCode::non_finite) throw;
+    throw Error(e.code(), "step " + std::to_string(step) + " (counted from 0): " + e.what() +
+                              " (criterion " + network.criterion->component() + ", model " +
+                              network.models[0]->component() + ", learning rate " +
+                              experiment.at("/optimizer/learning_rate").dump() + ")");
+  }
+
+  bool fit(const FitCallbacks& given) {
+    if (!loader) throw Error(ErrorCode::invalid_state, "this Trainer has no recording to train on");
+    callbacks = &given;
+    stopped = false;
+    failure = nullptr;
+    const grevy_training training = make_training();
+    try {
+      network.solver->fit(training);
+      finish_step();
+    } catch (const Error& e) {
+      callbacks = nullptr;
+      is_pending = false;
+      if (!failure) rethrow(e);
+      try {
+        std::rethrow_exception(failure);
+      } catch (const Error& original) {
+        rethrow(original);
+      }
+    }
+    callbacks = nullptr;
+    if (!stopped && step != experiment.num_steps())
+      throw PluginError(ErrorCode::invalid_state,
+                        "returned after step " + std::to_string(step) + " of " +
+                            std::to_string(experiment.num_steps()),
+                        network.solver->plugin(), network.solver->component(), "fit");
+    return !stopped;
+  }
+
+  // ---- state ----
+
+  NamedTensors all_tensors() const {
+    NamedTensors all = network.tensors();
+    for (const NamedTensor& t : optimizer->state())
+      all.push_back({"optimizer." + t.name, t.tensor, false});
+    return all;
+  }
+
+  void save(const std::filesystem::path& file) {
+    if (plugin_list.is_null()) plugin_list = network.plugins();
+    StoredTensors content;
+    store(all_tensors(), content);
+    json state = {{"grevy", version()},
+                  {"step", step},
+                  {"optimizer_steps", optimizer->num_steps()},
+                  {"num_input", network.num_inputs},
+                  {"frozen", frozen},
+                  {"experiment", experiment.document()},
+                  {"file", experiment.file().string()},
+                  {"plugins", plugin_list},
+                  {"solver_state", network.solver->save_state()},
+                  {"generators", json::object()}};
+    for_generators([&](const char* name, Random& random) {
+      state["generators"][name] = words(random.state());
+    });
+    store_info(state, content);
+    write_safetensors(file, content);
+  }
+
+  template <class Body>
+  void for_generators(Body&& body) const {
+    if (loader) {
+      body("train", loader->random());
+      body("train masks", loader->mask_random());
+    }
+    if (valid_loader) body("validation", valid_loader->random());
+  }
+
+  void load(const StoredTensors& content) {
+    const json stored = read_info(content);
+    restore(all_tensors(), content);
+    step = stored.at("step");
+    optimizer->set_num_steps(stored.at("optimizer_steps"));
+    network.solver->load_state(stored.at("solver_state").get<std::string>());
+    const json& generators = stored.at("generators");
+    for_generators([&](const char* name, Random& random) {
+      if (generators.contains(name)) random.restore(parse_words(generators[name]));
+    });
+  }
+
+  // What of the tensors a checkpoint has; the rest stays.
+  std::vector<std::string> load_partially(const StoredTensors& content) {
+    read_info(content);
+    NamedTensors present;
+    std::vector<std::string> missing;
+    for (const NamedTensor& t : all_tensors()) {
+      if (content.tensors.count(t.name) != 0)
+        present.push_back(t);
+      else
+        missing.push_back(t.name);
+    }
+    restore(present, content);
+    return missing;
+  }
+
+  Experiment experiment;
+  at::Device device;
+  Network network;
+  std::vector<std::string> frozen;  // tensors that another run has trained
+  std::unique_ptr<Adam> optimizer;
+  std::unique_ptr<Loader> loader, valid_loader;
+  json plugin_list;
+
+  std::int64_t step = 0;
+  const FitCallbacks* callbacks = nullptr;
+  Statistics pending;
+  bool is_pending = false, stopped = false;
+  std::optional<double> validation;
+  Statistics validation_parts;
+  std::exception_ptr failure;
+};
+
+Trainer::Trainer(Host& host, const Experiment& experiment, const std::vector<Recording>& train,
+                 const std::vector<Recording>& held_out) {
+  if (train.empty()) throw Error(ErrorCode::invalid_value, "there is no session to train on");
+  if (!held_out.empty() && held_out.size() != train.size())
+    throw Error(ErrorCode::invalid_value,
+                "found " + std::to_string(train.size()) + " sessions to train on and " +
+                    std::to_string(held_out.size()) + " held-out parts; must be as many, or none");
+  std::vector<std::int64_t> num_inputs;
+  for (const Recording& session : train) num_inputs.push_back(session.num_channels());
+  impl_ = std::move(without_data(host, experiment, num_inputs).impl_);
+  impl_->set_data(train, held_out);
+}
+
+Trainer::Trainer(Host& host, const Experiment& experiment, const Recording& train,
+                 const std::optional<Recording>& held_out)
+    : Trainer(host, experiment, std::vector<Recording>{train},
+              held_out ? std::vector<Recording>{*held_out} : std::vector<Recording>{}) {}
+
+Trainer::Trainer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Trainer::Trainer(Trainer&&) noexcept = default;
+Trainer::~Trainer() = default;
+
+namespace {
+
+// Errors about a file's content begin with its name.
+template <class Body>
+auto in_file(const std::filesystem::path& file, Body&& body) {
+  try {
+    return body();
+  } catch (const json::exception& e) {
+    throw Error(ErrorCode::invalid_value, file.string() + ": its metadata is damaged: " + e.what());
+  } catch (const PluginError& e) {
+    throw e.at(file.string() + ": ");
+  } catch (const Error& e) {
+    const std::string message = e.what();
+    if (message.rfind(file.string(), 0) == 0) throw;
+    throw Error(e.code(), file.string() + ": " + message);
+  }
+}
+
+}  // namespace
+
+Trainer Trainer::from_checkpoint(Host& host, const std::filesystem::path& file,
+                                 const std::string& device) {
+  return in_file(file, [&] {
+    const StoredTensors content = read_safetensors(file);
+    const json info = read_info(content);
+    json document = info.at("experiment");
+    if (!device.empty()) document["device"] = device;
+    const Experiment experiment(host, document, info.at("file").get<std::string>());
+    auto impl = std::make_unique<Impl>(host, experiment,
+                                       info.at("num_input").get<std::vector<std::int64_t>>());
+    impl->network.freeze(info.at("frozen").get<std::vector<std::string>>());
+    impl->make_optimizer();
+    impl->load(content);
+    return Trainer(std::move(impl));
+  });
+}
+
+Trainer Trainer::without_data(Host& host, const Experiment& experiment,
+                              const std::vector<std::int64_t>& num_inputs) {
+  if (num_inputs.empty()) throw Error(ErrorCode::invalid_value, "there is no session");
+  auto impl = std::make_unique<Impl>(host, experiment, num_inputs);
+  impl->adapt();
+  impl->make_optimizer();
+  return Trainer(std::move(impl));
+}
+
+const Experiment& Trainer::experiment() const { return impl_->experiment; }
+std::int64_t Trainer::num_sessions() const { return impl_->network.num_sessions(); }
+const ModelInfo& Trainer::model_info(std::int64_t session) const {
+  return impl_->network.info(session);
+}
+SolverInfo Trainer::solver_info() const { return impl_->network.solver_info; }
+ModelRef Trainer::model(std::int64_t session) const {
+  return *impl_->network.models[impl_->network.model_of(session)];
+}
+CriterionRef Trainer::criterion() const { return *impl_->network.criterion; }
+SolverRef Trainer::solver() const { return *impl_->network.solver; }
+const NamedTensors& Trainer::tensors() const { return impl_->network.tensors(); }
+std::int64_t Trainer::step() const { return impl_->step; }
+
+std::int64_t Trainer::num_parameters() const {
+  std::int64_t count = 0;
+  for (const NamedTensor& t : tensors()) count += t.trained ? t.tensor.numel() : 0;
+  return count;
+}
+
+bool Trainer::fit(const FitCallbacks& callbacks) { return impl_->fit(callbacks); }
+
+HeldOut Trainer::loss_on(const std::vector<Recording>& sessions, std::int64_t num_batches) const {
+  return impl_->loss_on(sessions, num_batches);
+}
+HeldOut Trainer::loss_on_session(const Recording& recording, std::int64_t session,
+                                 std::int64_t num_batches) const {
+  return impl_->loss_on_session(recording, session, num_batches);
+}
+
+void Trainer::save(const std::filesystem::path& file) const { impl_->save(file); }
+
+void Trainer::load(const std::filesystem::path& file) {
+  in_file(file, [&] { impl_->load(read_safetensors(file)); });
+}
+
+NamedTensors Trainer::state() const { return impl_->all_tensors(); }
+
+void Trainer::set_steps(std::int64_t step, std::int64_t optimizer_steps) {
+  if (step < 0 || optimizer_steps < 0)
+    throw Error(ErrorCode::invalid_value, "found " + std::to_string(step) + " steps and " +
+                                              std::to_string(optimizer_steps) +
+                                              " of the optimiser; must be at least 0");
+  impl_->step = step;
+  impl_->optimizer->set_num_steps(optimizer_steps);
+}
+
+std::vector<std::string> Trainer::load_partially(const std::filesystem::path& file) {
+  return in_file(file, [&] { return impl_->load_partially(read_safetensors(file)); });
+}
+
+json read_checkpoint_info(const std::filesystem::path& file) {
+  return in_file(file, [&] { return read_info(read_safetensors(file)); });
+}
+
+std::int64_t Trainer::num_rows(const Recording& recording, const TransformOptions& options) const {
+  std::int64_t rows = 0;
+  for_trials(recording, [&](std::int64_t begin, std::int64_t end) {
+    rows += num_embedded(model_info(options.session), end - begin, options.pad);
+  });
+  return rows;
+}
+
+at::Tensor Trainer::transform(const at::Tensor& samples, const TransformOptions& options) const {
+  std::vector<at::Tensor> parts;
+  const auto keep = [&](const at::Tensor& rows) { parts.push_back(rows); };
+  transform(samples, keep, options);
+  return at::cat(parts);
+}
+
+std::int64_t Trainer::transform(const at::Tensor& samples, const RowSink& sink,
+                                const TransformOptions& options) const {
+  TransformOptions of_model = options;
+  of_model.session = static_cast<std::int64_t>(impl_->network.model_of(options.session));
+  return transform_in_chunks(*impl_->network.solver, model_info(options.session), impl_->device,
+                             samples, sink, of_model);
+}
+
+std::int64_t Trainer::transform(const Recording& recording, const RowSink& sink,
+                                const TransformOptions& options) const {
+  std::int64_t rows = 0;
+  for_trials(recording, [&](std::int64_t begin, std::int64_t end) {
+    rows += transform(recording.neural().slice(0, begin, end), sink, options);
+  });
+  return rows;
+}
+
+Recording Trainer::line_up(const std::vector<Recording>& sessions, std::int64_t target) const {
+  const Experiment& e = impl_->experiment;
+  if (!impl_->network.is_joined())
+    throw Error(ErrorCode::invalid_state,
+                solver().component() + " embeds sessions by themselves; nothing is to be lined up");
+  return e.at_place("/sampling", [&] {
+    return host::line_up(sessions, target, resolve_sampling(e, sessions).positives.front(),
+                         Random(e.seed(), "line up"));
+  });
+}
+
+}  // namespace grevy::host

@@ -94,7 +94,7 @@ AT(grevy_model_info, offset_right, 32);
 AT(grevy_model_info, resample_factor, 40);
 AT(grevy_model_info, num_tensors, 48);
 
-SIZE(grevy_model_table, 56);
+SIZE(grevy_model_table, 64);
 AT(grevy_model_table, struct_size, 0);
 AT(grevy_model_table, reserved, 4);
 AT(grevy_model_table, create, 8);
@@ -103,6 +103,7 @@ AT(grevy_model_table, describe, 24);
 AT(grevy_model_table, forward, 32);
 AT(grevy_model_table, set_training, 40);
 AT(grevy_model_table, visit_tensors, 48);
+AT(grevy_model_table, extension, 56);
 
 SIZE(grevy_prediction, 24);
 AT(grevy_prediction, reference, 0);
@@ -115,7 +116,7 @@ AT(grevy_criterion_info, flags, 4);
 AT(grevy_criterion_info, parts, 8);
 AT(grevy_criterion_info, part_count, 16);
 
-SIZE(grevy_criterion_table, 56);
+SIZE(grevy_criterion_table, 64);
 AT(grevy_criterion_table, struct_size, 0);
 AT(grevy_criterion_table, reserved, 4);
 AT(grevy_criterion_table, create, 8);
@@ -124,6 +125,7 @@ AT(grevy_criterion_table, describe, 24);
 AT(grevy_criterion_table, evaluate, 32);
 AT(grevy_criterion_table, visit_tensors, 40);
 AT(grevy_criterion_table, visit_statistics, 48);
+AT(grevy_criterion_table, extension, 56);
 
 SIZE(grevy_batch, 64);
 AT(grevy_batch, struct_size, 0);
@@ -181,7 +183,7 @@ AT(grevy_solver_info, struct_size, 0);
 AT(grevy_solver_info, flags, 4);
 AT(grevy_solver_info, num_positives, 8);
 
-SIZE(grevy_solver_table, 96);
+SIZE(grevy_solver_table, 104);
 AT(grevy_solver_table, struct_size, 0);
 AT(grevy_solver_table, reserved, 4);
 AT(grevy_solver_table, create, 8);
@@ -195,6 +197,7 @@ AT(grevy_solver_table, transform, 64);
 AT(grevy_solver_table, visit_tensors, 72);
 AT(grevy_solver_table, save_state, 80);
 AT(grevy_solver_table, load_state, 88);
+AT(grevy_solver_table, extension, 96);
 
 SIZE(grevy_component, 48);
 AT(grevy_component, struct_size, 0);

@@ -204,6 +204,9 @@ typedef struct grevy_model_table {
   /* [main] Parameters and buffers by name, same names and order every time. */
   int32_t (*visit_tensors)(void* self, const grevy_tensor_sink* sink,
                            const grevy_error_sink* errors);
+  /* [any] A table of further services of this instance by id ("grevy.something/1"), alive as long
+   * as the instance; NULL if it has none. The slot may be NULL. */
+  const void* (*extension)(void* self, grevy_text id);
 } grevy_model_table;
 
 /* ---- Criterion --------------------------------------------------------------------------- */
@@ -249,6 +252,9 @@ typedef struct grevy_criterion_table {
   /* [main] Numbers for the log that are no part of the loss, such as the temperature. */
   int32_t (*visit_statistics)(void* self, const grevy_statistic_sink* sink,
                               const grevy_error_sink* errors);
+  /* [any] A table of further services of this instance by id ("grevy.something/1"), alive as long
+   * as the instance; NULL if it has none. The slot may be NULL. */
+  const void* (*extension)(void* self, grevy_text id);
 } grevy_criterion_table;
 
 /* ---- Solver ------------------------------------------------------------------------------ */
@@ -263,14 +269,14 @@ typedef struct grevy_batch {
   uint32_t struct_size;
   uint32_t session; /* 0-based */
   grevy_tensor* reference;
-  grevy_tensor* const* positives; /* one set per objective; usually one. Supervised: targets, float32
-                                     (n, w) or int64 classes (n) */
+  grevy_tensor* const* positives; /* one set per objective; usually one. Supervised: targets,
+                                     float32 (n, w) or int64 classes (n) */
   uint64_t positive_count;
   grevy_tensor* negative;       /* NULL in supervised training */
   grevy_tensor* index;          /* int64; NULL: rows already correspond */
   grevy_tensor* index_reversed; /* inverse of index, or NULL */
-  grevy_tensor* series;         /* NULL, or in full-batch training the whole session, float32 (T, C):
-                                   reference, positives and negative are int64 sample numbers then */
+  grevy_tensor* series; /* NULL, or in full-batch training the whole session, float32 (T, C):
+                           reference, positives and negative are int64 sample numbers then */
 } grevy_batch;
 
 /* Batches made by the host. */
@@ -383,6 +389,9 @@ typedef struct grevy_solver_table {
   /* [main] Further state as JSON text, for checkpoints; load takes what save wrote. */
   int32_t (*save_state)(void* self, const grevy_text_sink* sink, const grevy_error_sink* errors);
   int32_t (*load_state)(void* self, grevy_text state, const grevy_error_sink* errors);
+  /* [any] A table of further services of this instance by id ("grevy.something/1"), alive as long
+   * as the instance; NULL if it has none. The slot may be NULL. */
+  const void* (*extension)(void* self, grevy_text id);
 } grevy_solver_table;
 
 /* ---- Plugin ------------------------------------------------------------------------------ */

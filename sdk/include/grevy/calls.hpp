@@ -192,6 +192,10 @@ class Reference {
   const std::string& plugin() const { return plugin_; }
   grevy_instance instance() const { return {table_, self_}; }
   void destroy() const { table_->destroy(self_); }
+  // The component's table of further services, null where it has none; see abi.h.
+  const void* extension(std::string_view id) const {
+    return table_->extension == nullptr ? nullptr : table_->extension(self_, text_of(id));
+  }
 
  protected:
   template <class Call>

@@ -56,6 +56,10 @@ class Component {
   // In order of registration. Tensors share storage with the component's.
   const NamedTensors& tensors() const { return tensors_; }
 
+  // A C table of further services of this component by id, alive as long as the component; null
+  // where it has none. Called from any thread.
+  virtual const void* extension(std::string_view) const noexcept { return nullptr; }
+
  protected:
   Component() = default;
   ~Component() = default;

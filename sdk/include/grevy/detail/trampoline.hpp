@@ -61,6 +61,10 @@ struct CommonSlots {
                   t.trained ? GREVY_TENSOR_PARAMETER : GREVY_TENSOR_BUFFER, lend(t.tensor));
     });
   }
+
+  static const void* extension(void* self, grevy_text id) noexcept {
+    return object(self).extension(view(id));
+  }
 };
 
 template <class Registration>
@@ -109,7 +113,8 @@ struct ModelSlots : CommonSlots<Registration> {
                                               describe,
                                               forward,
                                               set_training,
-                                              Common::visit_tensors};
+                                              Common::visit_tensors,
+                                              Common::extension};
 };
 
 template <class Registration>
@@ -165,7 +170,8 @@ struct CriterionSlots : CommonSlots<Registration> {
                                                   describe,
                                                   evaluate,
                                                   Common::visit_tensors,
-                                                  visit_statistics};
+                                                  visit_statistics,
+                                                  Common::extension};
 };
 
 template <class Ref>
@@ -260,7 +266,8 @@ struct SolverSlots : CommonSlots<Registration> {
                                                transform,
                                                Common::visit_tensors,
                                                save_state,
-                                               load_state};
+                                               load_state,
+                                               Common::extension};
 };
 
 template <class Registration>

@@ -5,6 +5,8 @@
 // (Schneider, Lee & Mathis 2023, Methods; van den Oord et al. 2018, arXiv:1807.03748, without the
 // positive in the denominator.) The parts "pos" and "neg" are the two means. A constant embedding
 // gives log m for m negatives: chance level.
+#include "log_sum_exp.hpp"
+
 #include <grevy/plugin.hpp>
 
 #include <algorithm>
@@ -13,40 +15,38 @@
 namespace grevy::criterions {
 namespace {
 
+// s(reference, positive), and vectors whose inner product is s(reference, negative).
 struct Similarities {
-  at::Tensor positive;  // (n)
-  at::Tensor negative;  // (n, m)
+  at::Tensor positive;       // (n)
+  at::Tensor rows, columns;  // (n, d), (m, d)
 };
 
 // Raw dot products: the model normalises, not the loss.
 struct Dot {
   static constexpr bool expects_normalized = true;
   static Similarities compare(const Prediction& p) {
-    return {(p.reference * p.positive).sum(1), at::mm(p.reference, p.negative.t())};
+    return {(p.reference * p.positive).sum(1), p.reference, p.negative};
   }
 };
 
-// Negative squared distances.
+// Negative squared distances: 2 x.y - |x|^2 - |y|^2 is (2 x, -|x|^2, -1) . (y, 1, |y|^2).
 struct Euclidean {
   static constexpr bool expects_normalized = false;
   static Similarities compare(const Prediction& p) {
-    const at::Tensor reference = p.reference.square().sum(1);
-    const at::Tensor positive = p.positive.square().sum(1);
-    const at::Tensor negative = p.negative.square().sum(1);
-    return {
-        2 * (p.reference * p.positive).sum(1) - reference - positive,
-        2 * at::mm(p.reference, p.negative.t()) - reference.unsqueeze(1) - negative.unsqueeze(0)};
+    const at::Tensor reference = p.reference.square().sum(1, true);
+    const at::Tensor negative = p.negative.square().sum(1, true);
+    return {-(p.reference - p.positive).square().sum(1),
+            at::cat({2 * p.reference, -reference, -at::ones_like(reference)}, 1),
+            at::cat({p.negative, at::ones_like(negative), negative}, 1)};
   }
 };
 
-// The shift by each row's maximum keeps the exponentials in range; it carries no gradient and does
-// not change the loss.
-ContrastiveCriterion::Loss infonce(const Similarities& s) {
-  const at::Tensor shift = s.negative.detach().amax(1);
-  const at::Tensor align = -(s.positive - shift).mean();
-  const at::Tensor uniform = at::logsumexp(s.negative - shift.unsqueeze(1), {1}).mean();
-  const at::Tensor mean_shift = shift.mean();
-  return {align + uniform, align - mean_shift, uniform + mean_shift};
+// inverse: 1 / T, a number or a scalar tensor.
+template <class Inverse>
+ContrastiveCriterion::Loss infonce(const Similarities& s, const Inverse& inverse) {
+  const at::Tensor align = -(s.positive * inverse).mean();
+  const at::Tensor uniform = log_sum_exp_products(s.rows * inverse, s.columns).mean();
+  return {align + uniform, align, uniform};
 }
 
 template <class Similarity>
@@ -64,8 +64,7 @@ class FixedInfoNCE : public ContrastiveCriterion {
   bool expects_normalized() const override { return Similarity::expects_normalized; }
 
   Loss compute(const Prediction& prediction) override {
-    const Similarities s = Similarity::compare(prediction);
-    return infonce({s.positive / temperature_, s.negative / temperature_});
+    return infonce(Similarity::compare(prediction), 1 / temperature_);
   }
 
   Statistics statistics() override { return {{"temperature", temperature_}}; }
@@ -101,9 +100,7 @@ class LearnableInfoNCE : public ContrastiveCriterion {
   bool expects_normalized() const override { return Similarity::expects_normalized; }
 
   Loss compute(const Prediction& prediction) override {
-    const Similarities s = Similarity::compare(prediction);
-    const at::Tensor inverse = inverse_temperature();
-    return infonce({s.positive * inverse, s.negative * inverse});
+    return infonce(Similarity::compare(prediction), inverse_temperature());
   }
 
   Statistics statistics() override {

@@ -37,7 +37,7 @@ Encoder::Encoder(const Shape& shape, std::int64_t num_output, bool normalize,
 
 // A zero vector has no direction: normalising it gives NaN, as in the reference.
 at::Tensor Encoder::forward(const at::Tensor& windows) {
-  at::Tensor x = windows;
+  at::Tensor x = convolutions_.empty() ? windows : convolutions_(windows);
   for (const Step& step : steps_) x = step(x);
   if (info_.normalized) x = x / x.norm(2, 1, true);
   return x.dim() > 2 && x.size(2) == 1 ? x.squeeze(2) : x;
@@ -49,9 +49,32 @@ Affine Encoder::layer(const std::string& name, at::IntArrayRef shape) {
           parameter(name + ".bias", initial.bias.to(device_))};
 }
 
+void Encoder::add(Step step) {
+  steps_.push_back(std::move(step));
+  ++num_positions_;
+}
+
+void Encoder::add(const ConvLayer& layer, const Affine& affine) {
+  if (steps_.empty()) {
+    convolutions_.add(layer, affine);
+    ++num_positions_;
+  } else if (layer.residual) {
+    add([affine](const at::Tensor& x) {
+      return x.slice(2, 1, -1) + at::gelu(at::conv1d(x, affine.weight, affine.bias));
+    });
+  } else {
+    add([affine](const at::Tensor& x) { return at::conv1d(x, affine.weight, affine.bias); });
+  }
+}
+
 void Encoder::conv(std::int64_t out, std::int64_t kernel, std::int64_t stride) {
   const Affine a = layer(here(), {out, width_, kernel});
-  add([a, stride](const at::Tensor& x) { return at::conv1d(x, a.weight, a.bias, stride); });
+  if (stride == 1)
+    add({static_cast<std::size_t>(width_), static_cast<std::size_t>(out),
+         static_cast<std::size_t>(kernel), false, false},
+        a);
+  else
+    add([a, stride](const at::Tensor& x) { return at::conv1d(x, a.weight, a.bias, stride); });
   width_ = out;
 }
 
@@ -81,7 +104,10 @@ void Encoder::padded_linear(std::int64_t out) {
 }
 
 void Encoder::gelu() {
-  add([](const at::Tensor& x) { return at::gelu(x); });
+  if (steps_.empty() && convolutions_.activate())
+    ++num_positions_;
+  else
+    add([](const at::Tensor& x) { return at::gelu(x); });
 }
 
 void Encoder::tanh() {
@@ -111,10 +137,8 @@ Encoder::Step Encoder::drop_channels(double p) {
 }
 
 void Encoder::residual_conv() {
-  const Affine a = layer(here() + ".module.0", {width_, width_, 3});
-  add([a](const at::Tensor& x) {
-    return x.slice(2, 1, -1) + at::gelu(at::conv1d(x, a.weight, a.bias));
-  });
+  const auto width = static_cast<std::size_t>(width_);
+  add({width, width, 3, true, true}, layer(here() + ".module.0", {width_, width_, 3}));
 }
 
 void Encoder::residual_conv(double p) {
@@ -135,7 +159,7 @@ void Encoder::residual_linear(bool activated) {
 
 void Encoder::repeat(std::size_t layers) {
   const std::vector<Step> last(steps_.end() - static_cast<std::ptrdiff_t>(layers), steps_.end());
-  steps_.insert(steps_.end(), last.begin(), last.end());
+  for (const Step& step : last) add(step);
 }
 
 }  // namespace grevy::models

@@ -5,6 +5,8 @@
 #ifndef GREVY_PLUGINS_MODELS_ENCODER_HPP
 #define GREVY_PLUGINS_MODELS_ENCODER_HPP
 
+#include "convolutions.hpp"
+
 #include <grevy/plugin.hpp>
 
 #include <functional>
@@ -76,8 +78,10 @@ class Encoder : public Model {
 
  private:
   using Step = std::function<at::Tensor(const at::Tensor&)>;
-  void add(Step step) { steps_.push_back(std::move(step)); }
-  std::string here() const { return "net." + std::to_string(steps_.size()); }
+  void add(Step step);
+  // A convolution belongs to the first ones as long as nothing else came before it.
+  void add(const ConvLayer& layer, const Affine& affine);
+  std::string here() const { return "net." + std::to_string(num_positions_); }
   Step drop_channels(double p);
 
   ModelInfo info_;
@@ -87,7 +91,9 @@ class Encoder : public Model {
   std::int64_t width_;
   at::Tensor
       draws_;  // how often dropout has drawn: part of the state, so that a resumed run goes on
-  std::vector<Step> steps_;
+  std::size_t num_positions_ = 0;
+  Convolutions convolutions_;
+  std::vector<Step> steps_;  // after the convolutions
 };
 
 }  // namespace grevy::models

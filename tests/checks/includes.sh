@@ -13,7 +13,7 @@ forbid() { # what, pattern, folders...
   fi
 }
 forbid "the SDK and plugins may not see the host" '(grevy/host/|.*host/(src|include))' sdk plugins
-forbid "the SDK and the host may not see plugins" '.*plugins/' sdk host
+forbid "the SDK and the host may not see plugins" '(.*/)?(criterions|kernels|models|solvers)/' sdk host
 forbid "SDK headers include torch/types.h at most" '(torch/(torch|all|nn|optim)|spdlog|boost|valijson|CLI|nanoflann)' sdk
 forbid "libgrevy's headers are for applications: no internal ones" '\.\./' host/include
 [ $failed -eq 0 ] && echo "includes: ok"

@@ -12,9 +12,11 @@
 
 namespace grevy {
 
-// What the host says when it makes a component. Cheap to copy; valid as long as the component.
+// What the host says when it makes a component. Cheap to copy; valid as long as the host, and so as
+// the component: keep a copy to log or to make other components later.
 class Context {
  public:
+  // Copies the texts.
   explicit Context(const grevy_create_args& args)
       : name(detail::view(args.name)),
         device(std::string(detail::view(args.device))),
@@ -25,21 +27,26 @@ class Context {
   std::string name;        // the name asked for; an alias perhaps
   at::Device device;       // where parameters live and windows arrive
   std::uint64_t seed;      // for everything random in the component
-  std::int64_t num_input;  // models and solvers: channels, >= 1; criterions: 0
+  std::int64_t num_input;  // models: channels, >= 1; solvers: the first model's; criterions: 0
 
   // A CPU generator of the component's own, seeded with `seed`: draw on the CPU and move, so that
-  // numbers are the same on every device.
+  // numbers are the same on every device. Every call gives a new one at its start, so ask once and
+  // keep it. It is no part of a checkpoint.
   at::Generator generator() const;
 
+  // Levels of the log.
   enum class Level : std::uint32_t { debug, info, warning, error };
+  // One line for the log, under the component's name. From any thread.
   void log(Level level, std::string_view message) const {
     host_->log(host_, static_cast<std::uint32_t>(level), detail::text_of(name),
                detail::text_of(message));
   }
 
   // Another component, by the host, as an experiment would make it: Ref is ModelRef, CriterionRef
-  // or SolverRef; spec is {"name": ..., options ...}. It gets this component's device, and a seed
-  // of its own derived from this one's and `purpose`.
+  // or SolverRef; spec is {"name": ..., options ...}. It gets this component's device and
+  // num_input, and a seed of its own derived from this one's and `purpose`. The caller owns it; its
+  // tensors are stored and trained only when they are handed on with Component::adopt. On the
+  // thread that the host calls the component from. Errors: PluginError, as grevy_host::create.
   template <class Ref>
   Owned<Ref> create(Nested spec, std::string_view purpose = "nested") const;
 
@@ -48,6 +55,10 @@ class Context {
 };
 
 // Base of the kinds' base classes: named tensors, and the version for the manifest.
+//
+// A component is made, called and destroyed by one thread at a time; others may run in other
+// threads at the same time. What it throws reaches the caller as an error with plugin, component
+// and operation.
 class Component {
  public:
   // A component may hide this with a version of its own.
@@ -67,14 +78,18 @@ class Component {
   Component& operator=(const Component&) = delete;
 
   // Registers a parameter (trained, stored) or a buffer (stored) and returns it. Names are part of
-  // every checkpoint: choose them once. Errors: invalid_value for a name that is taken.
+  // every checkpoint: choose them once. Call it in the constructor, a solver also in attach(), with
+  // tensors on Context::device (buffers that are used on the CPU stay there): the host collects
+  // them once and from then on writes into their storage, so a tensor must not be replaced by
+  // another one. Errors: invalid_value for a name that is taken.
   at::Tensor parameter(const std::string& name, at::Tensor initial) {
     return add({name, initial.detach().requires_grad_(true), true});
   }
   at::Tensor buffer(const std::string& name, at::Tensor initial) {
     return add({name, initial.detach(), false});
   }
-  // Takes over the tensors of a nested component under a prefix, such as "module.".
+  // Takes over the tensors of a nested component under a prefix, such as "module.". Errors: as
+  // above.
   void adopt(const std::string& prefix, const NamedTensors& tensors) {
     for (const NamedTensor& t : tensors) add({prefix + t.name, t.tensor, t.trained});
   }

@@ -16,7 +16,8 @@
 
 namespace grevy {
 
-// A loss over any number of predictions. Calls come from one thread at a time.
+// A loss over any number of predictions. Calls come from one thread at a time. Errors: throw
+// grevy::Error.
 class Criterion : public Component {
  public:
   virtual ~Criterion() = default;
@@ -25,18 +26,21 @@ class Criterion : public Component {
   virtual CriterionInfo info() const = 0;
 
   // loss: a scalar with its graph; parts: scalars, as many as info().parts, detached unless
-  // info().parts_are_losses.
+  // info().parts_are_losses. Predictions that are kept hold the whole graph of their step.
   virtual Evaluation evaluate(const std::vector<Prediction>& predictions) = 0;
 
-  // Numbers for the log that are no part of the loss ("temperature").
+  // Numbers for the log that are no part of the loss ("temperature"), finite. Asked for after each
+  // step, when the parameters have changed.
   virtual Statistics statistics() { return {}; }
 };
 
 // A loss of one (reference, positive, negative): shapes are checked before compute() sees them.
 class ContrastiveCriterion : public Criterion {
  public:
-  // total is differentiated; pos and neg are logged (alignment and uniformity, adding up to total).
+  // What compute() returns: three scalars.
   struct Loss {
+    // total is differentiated; pos and neg are logged (alignment and uniformity, adding up to
+    // total).
     at::Tensor total, pos, neg;
   };
 
@@ -46,8 +50,11 @@ class ContrastiveCriterion : public Criterion {
   // Whether the loss is meant for embeddings of length 1; a run warns when the model's are not.
   virtual bool expects_normalized() const { return false; }
 
+  // The parts "pos" and "neg".
   CriterionInfo info() const final { return {{"pos", "neg"}, expects_normalized(), false}; }
 
+  // compute() of one prediction. Errors: invalid_value (another number of predictions, shapes),
+  // invalid_type (dtypes or devices that differ).
   Evaluation evaluate(const std::vector<Prediction>& predictions) final {
     if (predictions.size() != 1)
       throw Error(ErrorCode::invalid_value,

@@ -28,10 +28,12 @@ enum class ErrorCode : std::int32_t {
   incompatible = 11,  // other ABI major, other LibTorch, damaged plugin
 };
 
+// what() is the message: one line that a person can act on.
 class Error : public std::runtime_error {
  public:
+  // message: what was found and what is allowed.
   Error(ErrorCode code, const std::string& message) : std::runtime_error(message), code_(code) {}
-  ErrorCode code() const { return code_; }
+  ErrorCode code() const { return code_; }  // which kind of error
 
  private:
   ErrorCode code_;

@@ -1,6 +1,8 @@
 // grevy/jacobian.hpp: the Jacobian regulariser (Hoffman, Roberts & Yaida 2019, arXiv:1908.02729;
 // Schneider et al. 2025, arXiv:2502.12977): half the mean squared Frobenius norm of
 // d embedding / d input.
+//
+// The functions keep no state: call them from any thread, with gradients switched on.
 #ifndef GREVY_JACOBIAN_HPP
 #define GREVY_JACOBIAN_HPP
 
@@ -26,7 +28,7 @@ inline at::Tensor squared_derivative(const at::Tensor& input, const at::Tensor& 
 
 // input: what the embedding was computed from, requiring gradients, (B, ...). embedding: (B, D).
 // Returns a scalar with its graph: 1 / (2 B) * sum over samples, outputs and inputs of the squared
-// derivatives. D backward passes.
+// derivatives. D backward passes. Samples must not influence one another's embeddings.
 inline at::Tensor exact_jacobian_penalty(const at::Tensor& input, const at::Tensor& embedding) {
   const std::int64_t batch = embedding.size(0), width = embedding.size(1);
   at::Tensor sum = at::zeros({}, embedding.options());
@@ -50,7 +52,8 @@ inline at::Tensor projected_jacobian_penalty(const at::Tensor& input, const at::
   return sum * (static_cast<double>(width) / static_cast<double>(2 * count * batch));
 }
 
-// Independent Gaussian directions of length 1, float32 (K, B, D), drawn on the CPU. D = 1: ones.
+// Independent Gaussian directions of length 1, float32 (K, B, D), drawn on the CPU from a generator
+// of the CPU; count = K, embedding_shape = (B, D). D = 1: ones, which is exact.
 inline at::Tensor random_directions(std::int64_t count, at::IntArrayRef embedding_shape,
                                     at::Generator generator) {
   const at::Tensor directions =

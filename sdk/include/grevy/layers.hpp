@@ -13,8 +13,10 @@ namespace grevy {
 // and torch.nn.Conv1d (Kaiming-uniform with a = sqrt 5; He et al. 2015). float32, on the CPU.
 // Weight before bias; layers in order of construction.
 struct Affine {
-  at::Tensor weight, bias;
+  at::Tensor weight, bias;  // of the shape asked for, and (shape[0])
 
+  // shape: (outputs, inputs) of a linear map, (outputs, inputs, taps) of a convolution. The
+  // generator is one of the CPU; move the tensors to Context::device.
   static Affine initial(at::IntArrayRef shape, const at::Generator& generator) {
     double fan_in = 1;
     for (const std::int64_t size : shape.slice(1)) fan_in *= static_cast<double>(size);

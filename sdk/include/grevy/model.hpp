@@ -24,18 +24,21 @@ class Model : public Component {
   virtual ModelInfo info() const = 0;
 
   // windows: float (n, C, T), T = L in training. Returns (n, D) for T = L, and, if convolutional,
-  // (n, D, T - L + 1) for T > L. The host has checked C and T.
+  // (n, D, T - L + 1) for T > L; on the device of the windows. The host has checked C and T. The
+  // windows must not be written to; their channels are usually the fastest axis in memory, so ask
+  // for strides rather than rely on them.
   virtual at::Tensor forward(const at::Tensor& windows) = 0;
 
   // For a model with several outputs (info().num_tensors > 1): all of them, the first one that of
-  // forward().
+  // forward(). Fewer than asked for is an error.
   virtual std::vector<at::Tensor> forward_all(const at::Tensor& windows) {
     return {forward(windows)};
   }
 
-  // Training behaviour on or off. A model starts in training.
+  // Training behaviour (dropout, say) on or off. A model starts in training. One that overrides
+  // this calls it too, and passes it on to models it holds.
   virtual void set_training(bool training) { training_ = training; }
-  bool is_training() const { return training_; }
+  bool is_training() const { return training_; }  // what was last set
 
  private:
   bool training_ = true;

@@ -38,14 +38,14 @@ namespace grevy {
 
 // The JSON object {"name": ..., options ...} of a component that this one asks the host for.
 struct Nested {
-  std::string_view json;
+  std::string_view json;  // for Context::create; lives until the process ends
 };
 
 // Any JSON value, as text. Its row names the keywords of its JSON Schema, which the host checks;
 // the component reads it with nlohmann::json.
 struct Json {
-  std::string_view text = "null";
-  nlohmann::json parse() const { return nlohmann::json::parse(text); }
+  std::string_view text = "null";  // lives until the process ends
+  nlohmann::json parse() const { return nlohmann::json::parse(text); }  // the value
 };
 
 namespace detail {
@@ -84,24 +84,27 @@ inline std::string_view keep(std::string text) {
 
 }  // namespace detail
 
-// One row of the table. Immutable: each rule returns a changed copy.
+// One row of the table. Immutable: each rule returns a changed copy. Written by field(); the rules
+// are what an author calls, the members are what the schema and the parser read.
 template <class Options, class Value>
 struct Field {
-  using Plain = typename detail::Plain<Value>::type;
+  using Plain = typename detail::Plain<Value>::type;  // Value without std::optional
   static_assert(!detail::json_type<Plain>().empty(),
                 "options are bool, int64, double, text, Nested, Json");
-  static constexpr double inf = std::numeric_limits<double>::infinity();
+  static constexpr double inf = std::numeric_limits<double>::infinity();  // as a bound: none
 
-  std::string_view name;
-  Value Options::*member;
-  std::string_view description;
-  double minimum = -inf, maximum = inf;  // inclusive
-  double exclusive_minimum = -inf;
-  std::array<std::string_view, 8> choices{};  // for text; empty: any
-  std::size_t choice_count = 0;
-  std::string_view keywords{};  // for Json: "\"type\":\"array\", ..."
-  bool is_required = std::is_same_v<Value, Nested>;
+  std::string_view name;                             // the key in the options object
+  Value Options::*member;                            // where the value goes
+  std::string_view description;                      // a line for people
+  double minimum = -inf, maximum = inf;              // inclusive
+  double exclusive_minimum = -inf;                   // not included
+  double exclusive_maximum = inf;                    // likewise
+  std::array<std::string_view, 8> choices{};         // for text; empty: any
+  std::size_t choice_count = 0;                      // how many of them are set
+  std::string_view keywords{};                       // for Json: what schema() gave
+  bool is_required = std::is_same_v<Value, Nested>;  // no default
 
+  // Must be given: there is no default. Nested options always are.
   constexpr Field required() const {
     return with([](Field& f) { f.is_required = true; });
   }
@@ -110,6 +113,7 @@ struct Field {
     static_assert(std::is_same_v<Value, Json>);
     return with([&](Field& f) { f.keywords = members; });
   }
+  // Bounds of a number: at_least and at_most include theirs, above and below do not.
   constexpr Field at_least(double bound) const {
     return with([&](Field& f) { f.minimum = bound; });
   }
@@ -119,6 +123,10 @@ struct Field {
   constexpr Field above(double bound) const {
     return with([&](Field& f) { f.exclusive_minimum = bound; });
   }
+  constexpr Field below(double bound) const {
+    return with([&](Field& f) { f.exclusive_maximum = bound; });
+  }
+  // The texts that are allowed, at most 8.
   template <class... Texts>
   constexpr Field one_of(Texts... texts) const {
     static_assert(std::is_same_v<Plain, std::string_view> && sizeof...(Texts) <= 8);
@@ -134,12 +142,14 @@ struct Field {
   }
 };
 
+// A row: the option `name` sets `member`; the description is a line for people.
 template <class Options, class Value>
 constexpr Field<Options, Value> field(std::string_view name, Value Options::*member,
                                       std::string_view description) {
   return {name, member, description};
 }
 
+// The table: what the static function fields() of Options returns.
 template <class... Fields>
 constexpr auto fields(Fields... rows) {
   return std::tuple<Fields...>(rows...);
@@ -147,6 +157,7 @@ constexpr auto fields(Fields... rows) {
 
 // For components without options.
 struct NoOptions {
+  // An empty table.
   static constexpr auto fields() { return grevy::fields(); }
 };
 
@@ -199,6 +210,7 @@ constexpr void write_field(Out& out, const Field<Options, Value>& row) {
   write_bound(out, "minimum", row.minimum);
   write_bound(out, "maximum", row.maximum);
   write_bound(out, "exclusiveMinimum", row.exclusive_minimum);
+  write_bound(out, "exclusiveMaximum", row.exclusive_maximum);
   for (std::size_t i = 0; i < row.choice_count; ++i) {
     write_raw(out, i == 0 ? ",\"enum\":[" : ",");
     write_string(out, row.choices[i]);
@@ -250,16 +262,18 @@ struct SchemaWriter {
                                             found.dump().substr(0, 60) + "; must be " + allowed);
 }
 
-template <class T>
-std::string describe(double minimum, double maximum, double exclusive_minimum) {
+template <class Options, class Value>
+std::string describe_number(const Field<Options, Value>& row) {
+  using T = typename Plain<Value>::type;
   std::string text = std::is_same_v<T, std::int64_t> ? "an integer" : "a finite number";
   const auto number = [](double v) {
     const bool whole = std::fabs(v) < 1e15 && v == std::floor(v);
     return whole ? std::to_string(static_cast<std::int64_t>(v)) : nlohmann::json(v).dump();
   };
-  if (std::isfinite(minimum)) text += " of at least " + number(minimum);
-  if (std::isfinite(exclusive_minimum)) text += " above " + number(exclusive_minimum);
-  if (std::isfinite(maximum)) text += " of at most " + number(maximum);
+  if (std::isfinite(row.minimum)) text += " of at least " + number(row.minimum);
+  if (std::isfinite(row.exclusive_minimum)) text += " above " + number(row.exclusive_minimum);
+  if (std::isfinite(row.maximum)) text += " of at most " + number(row.maximum);
+  if (std::isfinite(row.exclusive_maximum)) text += " below " + number(row.exclusive_maximum);
   return text;
 }
 
@@ -275,9 +289,9 @@ typename Plain<Value>::type parse_value(const Field<Options, Value>& row,
         std::is_same_v<T, double> ? found.is_number() : found.is_number_integer();
     const double value = type_fits ? found.template get<double>() : 0;
     if (!type_fits || !std::isfinite(value) || value < row.minimum || value > row.maximum ||
-        value <= row.exclusive_minimum ||
+        value <= row.exclusive_minimum || value >= row.exclusive_maximum ||
         (std::is_same_v<T, std::int64_t> && std::fabs(value) > 9e18))
-      refuse(row.name, found, describe<T>(row.minimum, row.maximum, row.exclusive_minimum));
+      refuse(row.name, found, describe_number(row));
     return found.template get<T>();
   } else if constexpr (std::is_same_v<T, std::string_view>) {
     if (!found.is_string()) refuse(row.name, found, "a text");
@@ -319,7 +333,8 @@ void parse_field(const Field<Options, Value>& row, nlohmann::json& object, Optio
 }  // namespace detail
 
 // Reads a JSON object into Options. Missing keys keep their defaults. Errors: invalid_value naming
-// the option, what was found and what is allowed; an unknown key is an error that lists the known.
+// the option, what was found and what is allowed, or an unknown key with the list of the known;
+// invalid_type for anything but an object. Texts in the result live until the process ends.
 template <class Options>
 Options parse_options(std::string_view json) {
   auto object = nlohmann::json::parse(json, nullptr, false);

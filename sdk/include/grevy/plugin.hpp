@@ -1,8 +1,7 @@
 // grevy/plugin.hpp: everything a plugin includes, and the two macros that make one.
 //
-//   GREVY_PLUGIN("my-lab.losses", "1.0.0")                      once, in any file of the plugin
-//   GREVY_REGISTER(Class, "name", "One line about it.")         once per component, beside the
-//   class GREVY_REGISTER(Class, "name", "One line.", "alias", ...)    with further names
+//   GREVY_PLUGIN("my-lab.losses", "1.0.0")               // once, in any file of the plugin
+//   GREVY_REGISTER(Class, "name", "One line about it.")  // once per component, after the class
 //
 // Class derives from grevy::Model, Criterion, ContrastiveCriterion or Solver, has a nested literal
 // type Options (see options.hpp; grevy::NoOptions if it has none) and a constructor
@@ -100,6 +99,10 @@ __attribute__((visibility("hidden"))) inline const grevy_plugin* make_plugin(
 #define GREVY_JOIN_(a, b) a##b
 #define GREVY_JOIN(a, b) GREVY_JOIN_(a, b)
 
+// GREVY_REGISTER(Class, "name", "One line about it.", "alias", ...) makes a component of a class,
+// at namespace scope, after the class; aliases are further names, if any. A name holds no '/' and
+// is unique among the components of a kind; "{option}" in it stands for a number that the option is
+// set to.
 #define GREVY_REGISTER(ClassName, ...) GREVY_REGISTER_(ClassName, __COUNTER__, __VA_ARGS__)
 #define GREVY_REGISTER_(ClassName, number, ...)                                               \
   namespace {                                                                                 \
@@ -116,6 +119,8 @@ __attribute__((visibility("hidden"))) inline const grevy_plugin* make_plugin(
       grevy_registrar, number);                                                               \
   }
 
+// GREVY_PLUGIN("vendor.plugin", "1.0.0") makes a plugin of the library: its id, its version, and
+// the exported entry. At global scope, once in a library.
 #define GREVY_PLUGIN(plugin_id_text, version_text)                                                \
   namespace {                                                                                     \
   struct GrevyPluginRegistration {                                                                \

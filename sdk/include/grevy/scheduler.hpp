@@ -1,10 +1,10 @@
 // grevy/scheduler.hpp: weights that change over a training, for losses and regularisers.
 //
-//   name             weights of step s
-//   constant-weight  initial_weights, whatever s; none when the list is empty
-//   linear-scheduler none before step_to_switch_on_reg and after step_to_switch_off_reg; between
-//                    them, both included, from start_weight to end_weight
-//   linear-ramp-up   the same, but stays at end_weight afterwards
+// By name, the weights of step s:
+//   constant-weight   initial_weights, whatever s; none when the list is empty
+//   linear-scheduler  none before step_to_switch_on_reg and after step_to_switch_off_reg; between
+//                     them, both included, from start_weight to end_weight
+//   linear-ramp-up    the same, but stays at end_weight afterwards
 #ifndef GREVY_SCHEDULER_HPP
 #define GREVY_SCHEDULER_HPP
 
@@ -32,6 +32,7 @@ inline constexpr std::string_view scheduler_schema = R"json("anyOf":[{"type":"nu
 "step_to_switch_on_reg":{"type":"integer","minimum":0},"step_to_switch_off_reg":{"type":"integer","minimum":1},
 "start_weight":{"type":"number"},"end_weight":{"type":"number"},"stay_constant_after_switch_off":{"type":"boolean"}}}])json";
 
+// Weights by step. Immutable; safe to ask from several threads.
 class Scheduler {
  public:
   using Weights = std::optional<std::vector<double>>;  // none: leave the term out
@@ -50,6 +51,8 @@ class Scheduler {
     }
   }
 
+  // Of a step, counted from 0: num_weights() numbers, or none. Linear in the step between
+  // start_weight and end_weight; see the table above.
   Weights get_weights(std::int64_t step) const {
     if (!linear_) return constant_.empty() ? Weights() : Weights(constant_);
     const Linear& l = *linear_;
@@ -61,7 +64,7 @@ class Scheduler {
 
   // How many weights get_weights() gives, at the steps at which it gives any; 0: never any.
   std::size_t num_weights() const { return linear_ ? linear_->count : constant_.size(); }
-  bool empty() const { return num_weights() == 0; }
+  bool empty() const { return num_weights() == 0; }  // never any weights
 
  private:
   struct Linear {

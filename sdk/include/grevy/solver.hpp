@@ -26,9 +26,9 @@ class Solver : public Component {
   // The samples of a step as embeddings, rows of one session after the other: every set of
   // positives in the order of its references. Targets of supervised training stay as they are.
   struct Embedded {
-    at::Tensor reference;
-    std::vector<at::Tensor> positives;
-    at::Tensor negative;
+    at::Tensor reference;               // (S * n, D)
+    std::vector<at::Tensor> positives;  // each (S * n, D), or targets
+    at::Tensor negative;                // (S * m, D), or undefined: supervised
   };
 
   // From the batches of a step (one per session) to predictions for the criterion.
@@ -41,6 +41,7 @@ class Solver : public Component {
   virtual Evaluation evaluate(const std::vector<Batch>& batches) {
     return criterion().evaluate(infer(batches), criterion_info().parts.size());
   }
+  // Names of the parts that evaluate() returns, in that order.
   virtual std::vector<std::string> part_names() const { return criterion_info().parts; }
 
   // One optimiser step. Statistics: the parts, "total", and the criterion's statistics, read after
@@ -55,7 +56,9 @@ class Solver : public Component {
     return statistics;
   }
 
-  // Steps first_step .. num_steps - 1, with the host's services after each.
+  // Steps first_step .. num_steps - 1, with the host's services after each. `training` is valid
+  // until this returns. What the services throw must pass through. Returning earlier than
+  // actions.stop asks for is an error.
   virtual void fit(const TrainingRef& training) {
     set_training(true);
     for (std::int64_t i = training.first_step(); i < training.num_steps(); ++i) {
@@ -86,8 +89,10 @@ class Solver : public Component {
     return mean;
   }
 
-  // samples float32 (T, C), T >= L -> embedding (T - L + 1, D). Convolutional models see the whole
-  // stretch at once, others its windows.
+  // samples float32 (T, C), T >= L -> embedding (T - L + 1, D), in evaluation mode and without
+  // gradients. Convolutional models see the whole stretch at once, others its windows. The samples
+  // may be the caller's own: do not write to them. Long recordings come in stretches, so that a row
+  // may depend on the samples of its own window alone. Errors: out_of_range (session).
   virtual at::Tensor transform(std::int64_t session, const at::Tensor& samples) {
     const at::NoGradGuard no_grad;
     const Evaluating evaluating(*this);
@@ -99,9 +104,11 @@ class Solver : public Component {
 
   // State beyond tensors, as JSON text, for checkpoints.
   virtual std::string save_state() const { return "{}"; }
+  // Takes what save_state() gave, perhaps in another process.
   virtual void load_state(std::string_view) {}
 
-  // Called once by the host, before anything above.
+  // Called once by the host, before anything above. The components live as long as the solver.
+  // Errors: invalid_value for numbers of models or criterions that info() does not want.
   virtual void attach(std::vector<ModelRef> models, std::vector<CriterionRef> criterions) {
     const SolverInfo wanted = info();
     const std::size_t kinds = wanted.reference_models ? 2 : 1;
@@ -121,7 +128,7 @@ class Solver : public Component {
   }
 
  protected:
-  std::int64_t num_sessions() const { return num_sessions_; }
+  std::int64_t num_sessions() const { return num_sessions_; }  // joined sessions count as one
   // The encoder of a session, and that of its references. Errors: out_of_range.
   const ModelRef& model(std::int64_t session = 0) const {
     if (session < 0 || session >= num_sessions_)
@@ -135,10 +142,11 @@ class Solver : public Component {
     return info().reference_models ? models_[static_cast<std::size_t>(num_sessions_ + session)]
                                    : other;
   }
+  // The criterion, and what it says of itself.
   const CriterionRef& criterion() const { return criterion_; }
   const CriterionInfo& criterion_info() const { return criterion_info_; }
 
-  // Errors: invalid_value for batches that are not what info() wants.
+  // Embeds a step. Errors: invalid_value for batches that are not what info() wants.
   Embedded embed(const std::vector<Batch>& batches) const {
     const SolverInfo wanted = info();
     check(batches, wanted);
@@ -177,10 +185,12 @@ class Solver : public Component {
     return embedding.dim() == 2 ? embedding : embedding[0].t();
   }
 
+  // The mode of all models.
   void set_training(bool training) {
     is_training_ = training;
     for (const ModelRef& m : models_) m.set_training(training);
   }
+  bool is_training() const { return is_training_; }
 
   // The parts of the loss and "total" as numbers. Errors: non_finite naming the loss.
   Statistics read(const Evaluation& evaluation) const {

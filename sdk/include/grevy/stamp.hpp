@@ -12,13 +12,14 @@
 #define GREVY_TEXT_OF_VALUE(value) #value
 #define GREVY_TEXT_OF(macro) GREVY_TEXT_OF_VALUE(macro)
 
+// "cuda" for a LibTorch with CUDA, else "cpu".
 #if __has_include(<c10/cuda/impl/cuda_cmake_macros.h>)
 #define GREVY_TORCH_FLAVOUR "cuda"
 #else
 #define GREVY_TORCH_FLAVOUR "cpu"
 #endif
 
-// A literal, so that it can stand in a manifest.
+// "libtorch VERSION cxx11abi=0|1 cpu|cuda". A literal, so that it can stand in a manifest.
 #define GREVY_STAMP \
   "libtorch " GREVY_TEXT_OF(TORCH_VERSION_MAJOR) "." GREVY_TEXT_OF(TORCH_VERSION_MINOR) "." \
   GREVY_TEXT_OF(TORCH_VERSION_PATCH) " cxx11abi=" GREVY_TEXT_OF(_GLIBCXX_USE_CXX11_ABI)   \

@@ -16,6 +16,7 @@
 
 namespace grevy::host {
 
+// How OrthogonalProcrustes finds what belongs together.
 struct ProcrustesOptions {
   std::int64_t top_k = 5;  // samples of the reference for each sample of the data, >= 1
   // How many samples of the data the fit looks at, >= 1, drawn with replacement; none, or more than
@@ -56,13 +57,15 @@ class OrthogonalProcrustes {
   at::Tensor matrix_;
 };
 
+// How embeddings are averaged.
 struct EnsembleOptions {
   std::int64_t top_k = 5;  // see ProcrustesOptions
   bool normalize = false;  // divide each row of the mean by its L2 norm; zeros stay zeros
 };
 
 // The mean of the first embedding and the others turned onto it. Embeddings of equal shape, at
-// least one; labels: one for each embedding, or none for time.
+// least one; labels: one for each embedding, or none for time. Returns (samples, dimensions). From
+// any thread.
 // Errors: those of OrthogonalProcrustes; invalid_value for shapes and numbers that differ.
 at::Tensor ensemble_embeddings(const std::vector<at::Tensor>& embeddings,
                                const std::vector<at::Tensor>& labels = {},

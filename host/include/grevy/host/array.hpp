@@ -18,6 +18,7 @@
 
 namespace grevy::host {
 
+// What the file holds, whatever its byte order.
 enum class ElementType {
   boolean,
   int8,
@@ -53,16 +54,17 @@ class Array {
   // conversions below.
   static Array open(const std::filesystem::path& file, const std::string& key = {});
 
-  // A float32 array in memory, row-major. shape must multiply to values.size().
+  // A float32 or int64 array in memory, row-major. Errors: invalid_value unless shape multiplies to
+  // values.size().
   static Array from_values(std::vector<std::int64_t> shape, std::vector<float> values);
   static Array from_values(std::vector<std::int64_t> shape, std::vector<std::int64_t> values);
 
-  const std::vector<std::int64_t>& shape() const { return shape_; }
-  std::int64_t size() const;  // product of shape; 1 for a scalar
-  ElementType type() const { return type_; }
-  bool is_integer() const;  // booleans count as integers
-  bool is_text() const;
-  bool is_mapped() const { return mapped_; }
+  const std::vector<std::int64_t>& shape() const { return shape_; }  // empty for a scalar
+  std::int64_t size() const;                  // product of shape; 1 for a scalar
+  ElementType type() const { return type_; }  // as stored
+  bool is_integer() const;                    // booleans count as integers
+  bool is_text() const;                       // of either kind
+  bool is_mapped() const { return mapped_; }  // its bytes are pages of the file
 
   // Row-major float32. Shares the file's pages where the file holds just that, converts into new
   // memory otherwise. The pointer keeps the bytes alive. float64 beyond float32's range becomes
@@ -99,12 +101,15 @@ class Array {
 // invalid_state (more rows than announced; finish() with fewer).
 class NpyWriter {
  public:
+  // Opens the temporary file, for `rows` rows in all.
   NpyWriter(std::filesystem::path file, std::int64_t rows, std::int64_t columns);
   ~NpyWriter();
   NpyWriter(const NpyWriter&) = delete;
   NpyWriter& operator=(const NpyWriter&) = delete;
 
+  // The next rows, row-major.
   void append(const float* values, std::int64_t rows);
+  // The file is whole now.
   void finish();
 
  private:
@@ -113,7 +118,8 @@ class NpyWriter {
   int descriptor_ = -1;
 };
 
-// Writes a whole array at once, as NpyWriter does. `values` is row-major.
+// Writes a whole array at once, as NpyWriter does: float32 or int64 of any shape. `values` is
+// row-major. Errors: io.
 void write_npy(const std::filesystem::path& file, const std::vector<std::int64_t>& shape,
                const float* values);
 void write_npy(const std::filesystem::path& file, const std::vector<std::int64_t>& shape,

@@ -25,8 +25,9 @@ namespace grevy::host {
 // others.
 constexpr double kDefaultCutOff = 1e-5;
 
+// How a map is made.
 struct AttributionOptions {
-  // y is the embedding of a window x, b a baseline of the same shape:
+  // The method. y is the embedding of a window x, b a baseline of the same shape:
   //   jacobian-based        dy_d / dx_c; its key is "jf"
   //   neuron-gradient       the same numbers under another key
   //   feature-ablation      y_d(x) - y_d(x with the one element x_c set to the baseline)
@@ -57,6 +58,7 @@ struct AttributionOptions {
   bool training = true;
 };
 
+// The maps of a recording.
 struct AttributionMaps {
   // All float32 (n, D, C) on the CPU, D as output_dimension. By name, KEY as above:
   //   KEY          the map; of a window, the mean over its length
@@ -86,9 +88,10 @@ std::vector<std::string> attribution_methods();
 AttributionMaps attribute(const ModelRef& model, const at::Tensor& samples,
                           const AttributionOptions& options = {}, Random* random = nullptr);
 
+// As in AttributionOptions.
 struct JacobianOptions {
-  std::int64_t batch_size = 1024;  // as in AttributionOptions
-  bool training = true;
+  std::int64_t batch_size = 1024;  // windows at a time, >= 1
+  bool training = true;            // the mode that the model is in
 };
 
 // dy / dx of windows, floating (n, C, L) -> float32 (n, D, C, L) on the CPU: the Jacobian with its
@@ -117,9 +120,10 @@ at::Tensor check_moore_penrose(const at::Tensor& matrices, const at::Tensor& inv
 // both kinds. Errors: invalid_type, invalid_value, non_finite.
 double attribution_score(const at::Tensor& map, const at::Tensor& truth);
 
+// A map in numbers, in its own unit.
 struct AttributionMetrics {
-  double max_connected = 0, mean_connected = 0, min_connected = 0;
-  double max_nonconnected = 0, mean_nonconnected = 0, min_nonconnected = 0;
+  double max_connected = 0, mean_connected = 0, min_connected = 0;           // where truth holds
+  double max_nonconnected = 0, mean_nonconnected = 0, min_nonconnected = 0;  // and elsewhere
   double gap_max = 0, gap_mean = 0, gap_min = 0;  // connected less unconnected
   double gap_minmax = 0;                          // min_connected - max_nonconnected
   double max_jacobian = 0, min_jacobian = 0;      // of the whole map

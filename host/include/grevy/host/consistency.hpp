@@ -15,6 +15,7 @@
 
 namespace grevy::host {
 
+// How embeddings are brought to common labels.
 struct AlignmentOptions {
   bool normalize = true;        // divide each row of the result by its L2 norm; zeros stay zeros
   std::int64_t num_bins = 100;  // edges, evenly from the smallest to the largest label of all sets;
@@ -32,6 +33,7 @@ std::vector<at::Tensor> align_embeddings(const std::vector<at::Tensor>& embeddin
                                          const std::vector<at::Tensor>& labels,
                                          const AlignmentOptions& options = {});
 
+// How well embeddings predict one another.
 struct Consistency {
   // scores[p]: R^2, at most 1, of the least-squares fit with intercept of embedding pairs[p].second
   // from embedding pairs[p].first; the uniform average over the columns of the second. A constant

@@ -4,7 +4,7 @@
 // float64, int32 or int64, not empty, magnitudes up to 1e100, on any device. All is computed in
 // float64 on the CPU; tensors returned are such. Scores are those of score_continuous, about the
 // mean of the truth, so that a large offset costs no digits. Classes are decoded by
-// decode_discrete.
+// decode_discrete. Const calls from any thread.
 #ifndef GREVY_HOST_DECODERS_HPP
 #define GREVY_HOST_DECODERS_HPP
 
@@ -16,6 +16,7 @@
 
 namespace grevy::host {
 
+// A linear map with intercept, made by a regression or put together.
 struct LinearModel {
   at::Tensor coefficients;  // (outputs, dimensions)
   at::Tensor intercept;     // (outputs)
@@ -28,6 +29,7 @@ struct LinearModel {
   ContinuousScore score(const at::Tensor& inputs, const at::Tensor& truth) const;
 };
 
+// Of an L1LinearRegressor.
 struct L1Options {
   double alpha = 1;  // weight of the penalty, > 0
   // 0 to 1. A fit ends after a pass that changed no coefficient by more than this share of the
@@ -66,11 +68,12 @@ class L1LinearRegressor {
   bool converged_ = false;
 };
 
+// What ridge_decoding found.
 struct RidgeDecoding {
-  double alpha = 0;   // chosen
-  LinearModel model;  // of all training samples
-  ContinuousScore train, held_out;
-  at::Tensor predicted;  // for the held-out inputs
+  double alpha = 0;                 // chosen
+  LinearModel model;                // of all training samples
+  ContinuousScore train, held_out;  // of the model on either part
+  at::Tensor predicted;             // for the held-out inputs
 };
 
 // Ridge regression: W and b minimise |Y - X W - b|^2 + alpha |W|^2 (Hoerl & Kennard 1970,

@@ -1,4 +1,6 @@
-// grevy/host/exchange.hpp: weights from and to CEBRA in Python.
+// grevy/host/exchange.hpp: weights from and to CEBRA in Python. Reference: docs/exchange.md.
+//
+// Threads: as for a Trainer, which both functions make.
 #ifndef GREVY_HOST_EXCHANGE_HPP
 #define GREVY_HOST_EXCHANGE_HPP
 
@@ -15,6 +17,7 @@
 
 namespace grevy::host {
 
+// Where to, and what the file leaves open.
 struct ImportOptions {
   std::filesystem::path folder;  // the run folder, made with its parents
   bool force = false;            // replace the files of an earlier run
@@ -25,10 +28,11 @@ struct ImportOptions {
   std::optional<Experiment> experiment;
 };
 
-// {"file", "form", "version", "folder", "model", "tensors", "step", "optimizer", "assumed",
-// "left_out"}. "assumed": what the file does not say and has been given its default, "left_out":
-// what the file holds and the run does not, one text each.
+// What was imported.
 struct ImportReport {
+  // {"file", "form", "version", "folder", "model", "tensors", "step", "optimizer", "assumed",
+  // "left_out"}. "assumed": what the file does not say and has been given its default, "left_out":
+  // what the file holds and the run does not, one text each.
   nlohmann::json document;
   std::string report() const;  // a few lines
 };
@@ -44,6 +48,7 @@ struct ImportReport {
 ImportReport import_checkpoint(Host& host, const std::filesystem::path& pt_file,
                                const ImportOptions& options);
 
+// Where to, and what of a run.
 struct ExportOptions {
   std::filesystem::path folder;         // made with its parents
   std::optional<std::int64_t> session;  // whose encoder; nothing: all sessions'

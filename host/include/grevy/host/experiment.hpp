@@ -17,7 +17,8 @@
 namespace grevy::host {
 
 // A checked experiment. `document` holds every key with its default filled in; the accessors read
-// from it, so it is the one source.
+// from it, so it is the one source. Immutable: const calls from any thread. It keeps nothing of the
+// Host.
 class Experiment {
  public:
   // Checks a document against the schema, with the options of the components that `host` finds.
@@ -30,20 +31,26 @@ class Experiment {
   static Experiment load(const Host& host, const std::filesystem::path& file,
                          const std::vector<std::string>& changes = {});
 
+  // Every key, in the long form that docs/run.md describes; paths are absolute.
   const nlohmann::json& document() const { return document_; }
-  const std::filesystem::path& file() const { return file_; }
+  const std::filesystem::path& file() const { return file_; }  // as given
+  // The value at a JSON pointer ("/training/num_steps") that the schema has.
   const nlohmann::json& at(const char* pointer) const {
     return document_.at(nlohmann::json::json_pointer(pointer));
   }
 
+  // Everything random follows from it.
   std::uint64_t seed() const { return at("/seed").get<std::uint64_t>(); }
+  // "cpu", "cuda", ...: for parse_device.
   std::string device() const { return at("/device").get<std::string>(); }
+  // Steps of the whole training, >= 1.
   std::int64_t num_steps() const { return at("/training/num_steps").get<std::int64_t>(); }
   // References per step and session; 512 where the file gives none. Full-batch solvers do not look.
   std::int64_t batch_size() const {
     const nlohmann::json& size = at("/training/batch_size");
     return size.is_null() ? 512 : size.get<std::int64_t>();
   }
+  // Negatives per step and session; batch_size() where the file gives none.
   std::int64_t num_negatives() const {
     const nlohmann::json& count = at("/training/num_negatives");
     return count.is_null() ? batch_size() : count.get<std::int64_t>();

@@ -15,6 +15,7 @@
 
 namespace grevy::host {
 
+// What a component is.
 enum class Kind {
   model = GREVY_KIND_MODEL,
   criterion = GREVY_KIND_CRITERION,
@@ -24,42 +25,44 @@ enum class Kind {
 // "model", "criterion", "solver".
 const char* to_string(Kind kind);
 
+// How much a line of the log matters.
 enum class LogLevel { debug = GREVY_LOG_DEBUG, info, warning, error };
 
 // What a plugin's file says about one component.
 struct ComponentManifest {
-  Kind kind = Kind::model;
-  std::string name;  // "{option}" in it stands for a number that the option is set to
-  std::vector<std::string> aliases;
-  std::string version;
-  std::string summary;         // one line
-  std::string options_schema;  // JSON Schema of its options
+  Kind kind = Kind::model;  // which table it has
+  std::string name;         // "{option}" in it stands for a number that the option is set to
+  std::vector<std::string> aliases;  // further names, also those given by Host::alias
+  std::string version;               // for people; nothing is decided by it
+  std::string summary;               // one line
+  std::string options_schema;        // JSON Schema of its options
 };
 
 // What a plugin's file says about itself, read without running it.
 struct PluginManifest {
-  std::filesystem::path file;  // canonical
-  std::string id, version;
-  std::int64_t abi_major = 0, abi_minor = 0;
-  std::string stamp;       // LibTorch it was built against; empty: none
-  std::string problem;     // why it cannot be used here; empty: it can
-  bool overrides = false;  // its names win over those of other plugins
-  std::vector<ComponentManifest> components;
+  std::filesystem::path file;                 // canonical; "application/ID" of one that was added
+  std::string id, version;                    // as GREVY_PLUGIN has them
+  std::int64_t abi_major = 0, abi_minor = 0;  // that it was built for
+  std::string stamp;                          // LibTorch it was built against; empty: none
+  std::string problem;                        // why it cannot be used here; empty: it can
+  bool overrides = false;                     // its names win over those of other plugins
+  std::vector<ComponentManifest> components;  // by kind, then name
 };
 
 // A file in a plugin folder that is no plugin at all.
 struct RefusedFile {
-  std::filesystem::path file;
-  std::string reason;
+  std::filesystem::path file;  // as found
+  std::string reason;          // one line, with the file's name
 };
 
 // A component and the plugin it is in. Valid until the Host changes (add) or goes.
 struct Found {
-  const PluginManifest* plugin = nullptr;
-  const ComponentManifest* component = nullptr;
+  const PluginManifest* plugin = nullptr;        // the Host's
+  const ComponentManifest* component = nullptr;  // the Host's
   std::string options = "{}";  // JSON: what the name says of the options, {"clip_min": 5}
 };
 
+// Where a Host looks for plugins, and who hears its log.
 struct HostOptions {
   // Folders with plugins, or plugin files, searched before all others. One that does not exist, and
   // a file that is no usable plugin, is an error.
@@ -68,22 +71,23 @@ struct HostOptions {
   // ($XDG_DATA_HOME/grevy/plugins, else ~/.local/share/grevy/plugins) and the folder of the
   // installation. Folders of these that do not exist are left out.
   bool search_default_folders = true;
-  // Called for every line that the host or a plugin logs, from whichever thread logs. Default:
-  // none.
+  // Called for every line that the host or a plugin logs, from whichever thread logs, perhaps by
+  // several at once; the texts are lent for the call. It must not throw. Default: none.
   std::function<void(LogLevel, std::string_view component, std::string_view message)> log;
 };
 
 // What a component is made with, besides its options.
 struct CreateOptions {
-  at::Device device = at::kCPU;
-  std::uint64_t seed = 0;
-  std::int64_t num_input = 0;  // models and solvers: number of channels
+  at::Device device = at::kCPU;  // where its parameters live
+  std::uint64_t seed = 0;        // for everything random in it
+  std::int64_t num_input = 0;  // models: number of channels, >= 1; solvers: that of the first model
 };
 
 // A Host has no global state: several may live in one process, each with its own folders. Reading
 // manifests happens in the constructor; a plugin's library is opened when its first component is
 // made, and stays loaded until the process ends. Components must not outlive their Host.
-// Threads: const calls from any thread; create_* from one thread at a time.
+// Threads: const calls from any thread; create_* from one thread at a time, add and alias besides
+// while no other thread calls anything but log. Making a Trainer calls create_*.
 class Host {
  public:
   // Errors: not_found, incompatible for entries of plugin_path (see HostOptions).
@@ -93,8 +97,8 @@ class Host {
   Host& operator=(const Host&) = delete;
 
   const std::vector<std::filesystem::path>& folders() const;  // searched, in order
-  const std::vector<PluginManifest>& plugins() const;
-  const std::vector<RefusedFile>& refused() const;
+  const std::vector<PluginManifest>& plugins() const;         // found, in the order of the folders
+  const std::vector<RefusedFile>& refused() const;            // what else lay in the folders
 
   // Looks a component up by name, alias or "plugin-id/name", in the manifests alone.
   // Errors: not_found (lists the names that exist, the nearest one and the folders),
@@ -108,16 +112,17 @@ class Host {
 
   // Adds a plugin that is linked into this process: an application registers components with
   // GREVY_REGISTER and GREVY_PLUGIN in its own sources and hands over grevy_plugin_entry_v1().
+  // The descriptor is read now and is not needed afterwards; its functions are, until the process
+  // ends. With override_names this plugin's components are the ones found from now on.
   // Errors: invalid_value for an id or, unless override_names, a component's name that exists
-  // already; with override_names this plugin's components are the ones found from now on.
-  // incompatible for another ABI or LibTorch.
+  // already; incompatible for another ABI or LibTorch.
   void add(const grevy_plugin* plugin, bool override_names = false);
   // A further name for a component. Errors: those of find(); invalid_value where it is taken.
   void alias(Kind kind, std::string_view name, std::string_view other);
 
-  // Makes a component. `options` is a JSON object without "name"; it wins over what the name says.
-  // Errors: those of find();
-  // incompatible (the library does not load, or is not what its manifest says); PluginError.
+  // Makes a component, which must not outlive the Host. `options` is a JSON object without "name";
+  // it wins over what the name says. Errors: those of find(); incompatible (the library does not
+  // load, or is not what its manifest says); PluginError.
   Owned<ModelRef> create_model(std::string_view name, std::string_view options,
                                const CreateOptions& create);
   Owned<CriterionRef> create_criterion(std::string_view name, std::string_view options,
@@ -125,6 +130,7 @@ class Host {
   Owned<SolverRef> create_solver(std::string_view name, std::string_view options,
                                  const CreateOptions& create);
 
+  // One line to HostOptions::log. From any thread.
   void log(LogLevel level, std::string_view component, std::string_view message) const;
 
  private:
@@ -133,7 +139,8 @@ class Host {
 };
 
 // Checks a new model by asking it to embed a few windows of zeros and noise: its description must
-// be valid and its outputs must have the shapes that it promises. Errors: PluginError.
+// be valid and its outputs must have the shapes that it promises. `create`: what it was made with.
+// It is in training mode afterwards. Errors: PluginError.
 void check_model(const ModelRef& model, const CreateOptions& create);
 
 // "cpu", "cuda", "cuda:N" or "cuda_if_available" -> device. Errors: invalid_value (malformed),

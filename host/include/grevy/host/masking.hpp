@@ -77,7 +77,7 @@ class Masks {
   // text is "masks: /KIND: found ...; must be ...".
   explicit Masks(const nlohmann::json& spec);
 
-  bool empty() const { return masks_.empty(); }
+  bool empty() const { return masks_.empty(); }  // of {}: nothing is masked
 
   // Sets parts of n windows to zero, in place. `rows` is (n, length, channels), channel fastest.
   // Draws one kind where there are several, then its ratio where there are several, both for the

@@ -24,8 +24,11 @@
 
 namespace grevy::host {
 
+// A list of objectives in the making: set_slice, set_loss and set_distribution or set_label, then
+// push(), for each of them.
 class MultiObjectiveConfig {
  public:
+  // Hears of settings that get lost.
   using Warn = std::function<void(const std::string& message)>;
 
   // `warn` hears of settings that get lost: one made twice before push(), or not pushed by the time

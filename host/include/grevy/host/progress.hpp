@@ -15,6 +15,7 @@
 
 namespace grevy::host {
 
+// What a line shows, in this order.
 using NamedNumbers = std::vector<std::pair<std::string, double>>;
 
 // "pos: -0.9970 neg:  2.5536": "% .4f" of each value, joined by one blank.
@@ -25,8 +26,8 @@ class Meter {
  public:
   // `value` is the sum over `num_elements` elements. Errors: invalid_value for num_elements < 0.
   void add(double value, std::int64_t num_elements = 1);
-  double average() const;  // sum over the number of elements; NaN when there are none
-  double sum() const { return sum_; }
+  double average() const;              // sum over the number of elements; NaN when there are none
+  double sum() const { return sum_; }  // of all values
 
  private:
   double sum_ = 0;
@@ -36,10 +37,12 @@ class Meter {
 // Lets its caller through the first time, and then at most once in `pause`.
 class Pace {
  public:
+  // What time it is; another one than the default is for tests.
   using Clock = std::function<std::chrono::steady_clock::time_point()>;
 
+  // The first is_due() is true.
   explicit Pace(std::chrono::milliseconds pause, Clock clock = std::chrono::steady_clock::now);
-  // With `always` the caller passes, and the pause starts anew.
+  // Whether the caller may pass; the pause starts anew then. With `always` it does.
   bool is_due(bool always = false);
 
  private:
@@ -64,7 +67,7 @@ class ProgressBar {
   ProgressBar(const ProgressBar&) = delete;
   ProgressBar& operator=(const ProgressBar&) = delete;
 
-  bool is_on() const { return on_; }
+  bool is_on() const { return on_; }  // false: "off"
 
   // The numbers of the lines to come. Nothing when off.
   void set_description(NamedNumbers numbers);

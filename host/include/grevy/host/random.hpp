@@ -14,19 +14,24 @@
 
 namespace grevy::host {
 
+// A generator. Copies go on by themselves from the same state; an object belongs to one thread at a
+// time.
 class Random {
  public:
+  // All there is to store; never all zero.
   using State = std::array<std::uint64_t, 4>;
 
+  // Any seed and purpose are allowed; other ones give unrelated numbers.
   Random(std::uint64_t seed, std::string_view purpose);
 
   std::uint64_t next();                    // 64 random bits
-  std::int64_t below(std::int64_t bound);  // uniform on [0, bound), unbiased; bound >= 1
+  std::int64_t below(std::int64_t bound);  // uniform on [0, bound), unbiased; bound >= 1, else
+                                           // invalid_value
   double uniform();                        // uniform on [0, 1), 53 bits
   double normal();                         // standard normal; two uniforms a draw, no cached half
 
-  const State& state() const { return state_; }
-  void restore(const State& state) { state_ = state; }
+  const State& state() const { return state_; }         // after the numbers drawn so far
+  void restore(const State& state) { state_ = state; }  // one that state() gave
 
  private:
   State state_;

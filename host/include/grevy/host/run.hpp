@@ -5,8 +5,7 @@
 //   log.jsonl               one JSON object a line: {"step", "pos", "neg", "total", ...}
 //   checkpoint.safetensors  the whole state after the last stored step
 //   embedding.npy           float32 (T, D): one row per sample of the recording; of several
-//   sessions
-//                           embedding_0.npy, embedding_1.npy, ...
+//                           sessions embedding_0.npy, embedding_1.npy, ...
 //   summary.json            what Summary holds
 #ifndef GREVY_HOST_RUN_HPP
 #define GREVY_HOST_RUN_HPP
@@ -21,25 +20,29 @@
 
 namespace grevy::host {
 
+// Where a run goes, and who follows it.
 struct RunOptions {
   std::filesystem::path folder;  // made with its parents
   bool resume = false;           // go on from the folder's checkpoint
   bool force = false;            // replace the files of an earlier run
+  // As in FitCallbacks.
   std::function<void(const StepReport&)> on_step;
   std::function<bool()> should_stop;
 };
 
-// {"finished", "step", "seed", "versions", "plugins", "recording", "model", "time",
-// "peak_memory_mb", "infonce", "decoding"}; of several sessions "recordings", "infonce",
-// "sessions", "consistency". docs/run.md describes every key.
+// What a run came to.
 struct Summary {
+  // {"finished", "step", "seed", "versions", "plugins", "recording", "model", "time",
+  // "peak_memory_mb", "infonce", "decoding"}; of several sessions "recordings", "infonce",
+  // "sessions", "consistency". docs/run.md describes every key.
   nlohmann::json document;
   bool finished = false;       // false: stopped on request; the checkpoint is written
-  std::string brief() const;   // one line
+  std::string brief() const;   // one line, of a document that run() made
   std::string report() const;  // a page
 };
 
-// Runs an experiment. Everything about it is checked before the folder is touched. Errors: those of
+// Runs an experiment. Everything about it is checked before the folder is touched. Threads: one, on
+// which the callbacks come as well; one run in a folder at a time. Errors: those of
 // Experiment, load_recordings and Trainer; invalid_value for a folder that holds a run already
 // (without force or resume), or one of another experiment (resume; only training.num_steps may
 // grow); not_found for a resume without a checkpoint; io.
@@ -47,17 +50,20 @@ Summary run(Host& host, const Experiment& experiment, const RunOptions& options)
 
 // The recordings of an experiment, one per session, and the parts to train on and to hold out.
 struct TrainingData {
-  std::vector<Recording> whole, train;
-  std::vector<Recording> held_out;  // empty where a session has nothing left
+  std::vector<Recording> whole, train;  // one per session; the parts share memory with the whole
+  std::vector<Recording> held_out;      // empty where a session has nothing left
 };
 
-// By /data/train_fraction.
+// By /data/train_fraction, see num_train_samples. Errors: those of Recording::slice.
 TrainingData split_recordings(const Experiment& experiment, std::vector<Recording> sessions);
 
 // InfoNCE on the held-out part, and k-nearest-neighbour decoding of every label: from the
 // embedding, and for comparison from the raw windows and of labels rolled by half the recording.
 // The part trained on is the decoder's reference. Of several sessions each by itself, and the
-// consistency of their embeddings: how well one predicts another at equal labels.
+// consistency of their embeddings: how well one predicts another at equal labels. Returns the keys
+// "infonce", "decoding", "sessions" and "consistency" of a Summary; where there is no held-out
+// part, or it is too short, null, and "evaluation_skipped" says why. Errors: those of
+// Trainer::transform and Trainer::loss_on.
 nlohmann::json evaluate(const Trainer& trainer, const TrainingData& data);
 
 }  // namespace grevy::host

@@ -16,16 +16,17 @@
 
 namespace grevy::host {
 
-// One tensor: dtype as the format spells it ("F32", "F64", "I64", "U8", "BOOL", ...), C order.
+// One tensor.
 struct StoredTensor {
-  std::string dtype;
-  std::vector<std::int64_t> shape;
-  std::vector<unsigned char> bytes;
+  std::string dtype;  // as the format spells it: "F32", "F64", "I64", "U8", "BOOL", ...
+  std::vector<std::int64_t> shape;   // empty for a scalar
+  std::vector<unsigned char> bytes;  // little-endian, C order
 };
 
+// A whole file.
 struct StoredTensors {
-  std::map<std::string, StoredTensor> tensors;
-  std::map<std::string, std::string> metadata;
+  std::map<std::string, StoredTensor> tensors;  // by name; "__metadata__" is taken by the format
+  std::map<std::string, std::string> metadata;  // any texts
 };
 
 // Writes beside `file`, syncs, renames, syncs the folder: after a crash the old or the new file is

@@ -45,12 +45,16 @@ class ClassTable {
   // Errors: invalid_value when empty.
   explicit ClassTable(const std::vector<std::int64_t>& labels);
 
+  // How many samples there are, and how many different labels.
   std::int64_t num_samples() const { return static_cast<std::int64_t>(order_.size()); }
   std::int64_t num_classes() const { return static_cast<std::int64_t>(values_.size()); }
   const std::vector<std::int64_t>& values() const { return values_; }  // class -> label value
+  // Of a sample in [0, num_samples()), which is not checked.
   std::int64_t class_of(std::int64_t sample) const {
     return class_of_[static_cast<std::size_t>(sample)];
   }
+  // How many samples a class has. Errors, here and below: out_of_range for a class that does not
+  // exist.
   std::int64_t count(std::int64_t cls) const;
   // The samples of one class, ascending.
   std::vector<std::int64_t> samples(std::int64_t cls) const;
@@ -73,10 +77,12 @@ class ClassTable {
 
 // What the "sampling" object of an experiment says, resolved against a recording.
 struct SamplingOptions {
+  // How a positive is drawn: see the table at make_distribution.
   enum class Conditional { time, time_delta, delta_normal, discrete };
+  // How references and negatives are drawn: each sample, or each class, with the same chance.
   enum class Prior { empirical, uniform };
 
-  Conditional conditional = Conditional::time_delta;
+  Conditional conditional = Conditional::time_delta;  // decides which labels are needed
   Prior prior = Prior::empirical;  // uniform: over the classes of the discrete label; needs one
   std::int64_t time_offset = 10;   // samples, >= 1, < number of samples
   double delta = 0.1;              // standard deviation of delta_normal, in label units, > 0
@@ -85,20 +91,24 @@ struct SamplingOptions {
 // Labels of the samples to draw from; row i belongs to sample i. Pointers must outlive the
 // distribution's constructor only.
 struct SamplingLabels {
-  std::int64_t num_samples = 0;
+  std::int64_t num_samples = 0;       // >= 1
   const float* continuous = nullptr;  // row-major (num_samples, width), finite, or null
-  std::int64_t width = 0;
+  std::int64_t width = 0;             // columns of continuous
   const std::vector<std::int64_t>* discrete = nullptr;  // num_samples entries, or null
   // First sample of each trial, ascending, beginning with 0; null: one trial. Steps of time_offset
   // samples never lead from one trial into another.
   const std::vector<std::int64_t>* trials = nullptr;
 };
 
-// Thread: one at a time; the state lives in the Random that the caller passes.
+// Which samples are drawn. Thread: one at a time; the state lives in the Random that the caller
+// passes.
 class Distribution {
  public:
   virtual ~Distribution() = default;
+  // Draws `count` samples, for references or negatives, into samples[0 .. count - 1].
   virtual void prior(Random& random, std::int64_t count, std::int64_t* samples) const = 0;
+  // Draws a positive for each of `count` references. Errors: out_of_range for a reference without a
+  // positive.
   virtual void conditional(Random& random, const std::int64_t* references, std::int64_t count,
                            std::int64_t* positives) const = 0;
   // The samples that conditional() takes as references, and how many they are: all N, but with
@@ -107,6 +117,7 @@ class Distribution {
   virtual std::int64_t num_references() const = 0;
 };
 
+// Makes a distribution over N samples with the labels x.
 // clang-format off
 // | conditional  | discrete label | prior                          | positive of reference r        |
 // |--------------|----------------|--------------------------------|--------------------------------|

@@ -30,6 +30,7 @@ struct SessionDraw {
 // from 0 to below the size occurs once.
 std::vector<std::int64_t> reverse_permutation(const std::vector<std::int64_t>& permutation);
 
+// References in every session, and the session that answers drawn for each of them.
 // clang-format off
 // | conditional  | positive of reference r of session s                                        |
 // |--------------|-----------------------------------------------------------------------------|
@@ -58,7 +59,7 @@ class SessionDistribution {
   SessionDistribution(SessionDistribution&&) noexcept;
   SessionDistribution& operator=(SessionDistribution&&) noexcept;
 
-  std::int64_t num_sessions() const;
+  std::int64_t num_sessions() const;  // S
   // As make_distribution draws for the session alone. Errors: out_of_range for the session.
   void prior(Random& random, std::int64_t session, std::int64_t count, std::int64_t* samples) const;
   // references: (S, n), row s samples of session s. Errors: invalid_value (not S * n references),
@@ -108,7 +109,7 @@ class UnifiedDistribution {
   UnifiedDistribution(UnifiedDistribution&&) noexcept;
   UnifiedDistribution& operator=(UnifiedDistribution&&) noexcept;
 
-  std::int64_t num_sessions() const;
+  std::int64_t num_sessions() const;  // S
   // (S, n): n samples of one session, drawn as make_distribution does, and those aligned with them.
   // Without a session given, one is drawn for the whole batch, each with equal chance. Errors:
   // out_of_range for the session, invalid_value for a negative n.

@@ -15,13 +15,14 @@ struct SimulationOptions {
   std::int64_t num_neurons = 30;     // >= 1; samples times neurons at most 2^32
   double bin_width = 0.05;           // seconds, 1e-6 to 10
   double track_length = 1.6;         // metres, 1e-3 to 1e4
-  std::uint64_t seed = 1;
+  std::uint64_t seed = 1;            // everything random follows from it
 };
 
+// What was counted and what the animal did.
 struct SimulatedRecording {
-  std::int64_t num_samples = 0, num_neurons = 0;
-  std::vector<float> spikes;            // (num_samples, num_neurons), counts
-  std::vector<float> position;          // (num_samples), metres from the left end
+  std::int64_t num_samples = 0, num_neurons = 0;  // as asked for
+  std::vector<float> spikes;                      // (num_samples, num_neurons), counts
+  std::vector<float> position;                    // (num_samples), metres from the left end
   std::vector<std::int64_t> direction;  // (num_samples), 1 towards larger positions, else 0
 };
 

@@ -14,19 +14,20 @@
 
 namespace grevy::host {
 
-// After a step of the training.
+// After a step of the training; lent for the call.
 struct StepReport {
-  std::int64_t step = 0;  // counted from 0
-  std::int64_t num_steps = 0;
+  std::int64_t step = 0;                  // counted from 0
+  std::int64_t num_steps = 0;             // of the whole training
   const Statistics& statistics;           // "pos", "neg", "total", "temperature", ...
   std::optional<double> validation_loss;  // set when this step ended with a validation
   const Statistics& validation_parts;     // and means of the parts of that loss
 };
 
 // What an application may do while training goes on; all optional, called on the training thread.
+// What they throw ends fit(), which throws it on. The Trainer may be asked and saved, not trained.
 struct FitCallbacks {
-  std::function<void(const StepReport&)> on_step;
-  std::function<bool()> should_stop;  // asked after every step
+  std::function<void(const StepReport&)> on_step;  // after every step
+  std::function<bool()> should_stop;  // asked after every step; true: this was the last
   std::function<void(std::int64_t step)>
       on_checkpoint;  // every save_frequency steps, and at the end
 };
@@ -34,24 +35,28 @@ struct FitCallbacks {
 // Rows go out in order; each call gets (rows, D) float32, contiguous, on the CPU.
 using RowSink = std::function<void(const at::Tensor& rows)>;
 
+// How new samples are embedded.
 struct TransformOptions {
   std::int64_t session = 0;  // whose encoder embeds
   // Repeats the first row `left` times and the last `right - 1` times, so that T samples give T
   // embeddings; otherwise T - L + 1.
   bool pad = true;
-  // Samples embedded at a time: bounds the memory. Results do not depend on it but for rounding.
+  // Samples embedded at a time, less than 1 counts as 1: bounds the memory. Results do not depend
+  // on it but for rounding. Models that resample see all samples at once.
   std::int64_t chunk = 10000;
 };
 
 // A mean loss, and what InfoNCE gives for an embedding that does not tell samples apart: the
 // logarithm of the number of negatives, for each set of positives. NaN for supervised training.
 struct HeldOut {
-  double loss = 0;
-  double chance = 0;
+  double loss = 0;    // mean over the batches, nats for InfoNCE
+  double chance = 0;  // nats
 };
 
 // A Trainer owns model, criterion, solver, optimiser and loaders of one experiment. Keep the Host
-// alive longer. Threads: one at a time; several Trainers may run in several threads.
+// alive longer; the experiment and the recordings are copied, which shares the recordings' memory.
+// Threads: one at a time; several Trainers may run in several threads, but of one Host one is made
+// at a time. Movable; one that was moved from may only be destroyed.
 class Trainer {
  public:
   // `train` is what is trained on, one recording per session, `held_out` what validation draws
@@ -74,14 +79,16 @@ class Trainer {
   ~Trainer();
   Trainer(Trainer&&) noexcept;
 
-  const Experiment& experiment() const;
+  const Experiment& experiment() const;  // that it was made with
 
-  std::int64_t num_sessions() const;
+  std::int64_t num_sessions() const;  // recordings, also where the solver sees them as one
   // Of the encoder that embeds a session. Errors: out_of_range.
   const ModelInfo& model_info(std::int64_t session = 0) const;
   ModelRef model(std::int64_t session = 0) const;
+  // The components, valid as long as the Trainer.
   CriterionRef criterion() const;
   SolverRef solver() const;
+  // What the solver wants, with the number of sets of positives that it is given.
   SolverInfo solver_info() const;
   // Parameters and buffers of models, criterion and solver, as checkpoints name them.
   const NamedTensors& tensors() const;
@@ -89,18 +96,19 @@ class Trainer {
   std::int64_t step() const;            // steps done so far
 
   // Runs the steps that are left of the experiment's. Returns whether all are done (false:
-  // stopped). Errors: invalid_state for a Trainer without a recording. Errors: non_finite (names
-  // the statistic and the step; the state is that of the step before), PluginError, whatever the
+  // stopped). Errors: invalid_state for a Trainer without a recording; non_finite (names the
+  // statistic and the step; the state is that of the step before), PluginError, whatever the
   // callbacks throw.
   bool fit(const FitCallbacks& callbacks = {});
 
   // samples (T, C), floating, on any device -> (T, D) float32 on the CPU, (T - L + 1, D) unpadded.
-  // Errors: invalid_value (channels, too few samples).
+  // The samples are not searched for NaN and infinity. Errors: invalid_value (channels, too few
+  // samples), out_of_range (session), PluginError.
   at::Tensor transform(const at::Tensor& samples, const TransformOptions& options = {}) const;
   // The same in constant memory beyond one chunk; returns the number of rows.
   std::int64_t transform(const at::Tensor& samples, const RowSink& sink,
                          const TransformOptions& options) const;
-  // Every trial by itself: padded where it begins and ends.
+  // Every trial by itself: padded where it begins and ends. num_rows() rows in all.
   std::int64_t transform(const Recording& recording, const RowSink& sink,
                          const TransformOptions& options) const;
   std::int64_t num_rows(const Recording& recording, const TransformOptions& options) const;

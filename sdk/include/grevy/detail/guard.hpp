@@ -2,7 +2,7 @@
 #ifndef GREVY_DETAIL_GUARD_HPP
 #define GREVY_DETAIL_GUARD_HPP
 
-#include <grevy/abi.h>
+#include <grevy/detail/text.hpp>
 #include <grevy/error.hpp>
 
 #include <c10/util/Exception.h>
@@ -18,6 +18,7 @@ namespace grevy {
 // is "COMPONENT (PLUGIN) OPERATION: message".
 class PluginError : public Error {
  public:
+  // where: goes before what(), such as "experiment.json: /model: ".
   PluginError(ErrorCode code, std::string message, std::string plugin, std::string component,
               std::string operation, const std::string& where = {})
       : Error(code, where + component + " (" + (plugin.empty() ? "unknown plugin" : plugin) + ") " +
@@ -27,10 +28,10 @@ class PluginError : public Error {
         component_(std::move(component)),
         operation_(std::move(operation)) {}
 
-  const std::string& message() const { return message_; }
-  const std::string& plugin() const { return plugin_; }
-  const std::string& component() const { return component_; }
-  const std::string& operation() const { return operation_; }
+  const std::string& message() const { return message_; }      // what() without the place
+  const std::string& plugin() const { return plugin_; }        // its id; empty: unknown
+  const std::string& component() const { return component_; }  // its name
+  const std::string& operation() const { return operation_; }  // "create", "forward", ...
 
   // The same error, with a place in a file before it.
   PluginError at(const std::string& where) const {
@@ -43,12 +44,6 @@ class PluginError : public Error {
 
 namespace detail {
 
-inline std::string_view view(grevy_text text) {
-  return text.data == nullptr ? std::string_view{} : std::string_view(text.data, text.size);
-}
-
-inline grevy_text text_of(std::string_view text) { return {text.data(), text.size()}; }
-
 // Whether a struct that says it has `struct_size` bytes holds the member that ends at `end`.
 constexpr bool covers(std::uint32_t struct_size, std::size_t end) { return struct_size >= end; }
 #define GREVY_COVERS(pointer, member)                                                     \
@@ -57,6 +52,19 @@ constexpr bool covers(std::uint32_t struct_size, std::size_t end) { return struc
       offsetof(std::remove_cv_t<std::remove_reference_t<decltype(*(pointer))>>, member) + \
           sizeof((pointer)->member))
 
+// Throws unless a struct from the other side reaches to `member`. What 1.0 has must be there; what
+// comes later is asked for with GREVY_COVERS.
+#define GREVY_NEEDS(type, pointer, member)                                                    \
+  ::grevy::detail::need(                                                                      \
+      (pointer) != nullptr && GREVY_COVERS(static_cast<const type*>(pointer), member), #type, \
+      #member)
+
+inline void need(bool is_whole, const char* type, const char* member) {
+  if (!is_whole)
+    throw Error(ErrorCode::incompatible, std::string("was given no whole ") + type +
+                                             ": it must reach to \"" + member + "\"");
+}
+
 // Who is running: the names that an error is given at the trampoline where it leaves.
 struct Place {
   std::string_view plugin, component, operation;
@@ -64,7 +72,7 @@ struct Place {
 
 inline std::int32_t report(const grevy_error_sink* sink, ErrorCode code, std::string_view message,
                            const Place& place) noexcept {
-  if (sink != nullptr && sink->report != nullptr) {
+  if (sink != nullptr && GREVY_COVERS(sink, report) && sink->report != nullptr) {
     grevy_error_info info{};
     info.struct_size = sizeof(info);
     info.code = static_cast<std::int32_t>(code);
@@ -115,7 +123,7 @@ class ErrorCatcher {
     sink.struct_size = sizeof(sink);
     sink.context = this;
     sink.report = [](void* context, const grevy_error_info* info) {
-      static_cast<ErrorCatcher*>(context)->keep(*info);
+      if (info != nullptr) static_cast<ErrorCatcher*>(context)->keep(*info);
     };
     const std::int32_t code = call(&sink);
     if (code == GREVY_OK) return;
@@ -133,11 +141,11 @@ class ErrorCatcher {
  private:
   void keep(const grevy_error_info& info) {
     if (!GREVY_COVERS(&info, message)) return;
-    message_ = std::string(view(info.message));
+    message_ = repaired(view(info.message));
     if (!GREVY_COVERS(&info, operation)) return;
-    plugin_ = std::string(view(info.plugin));
-    component_ = std::string(view(info.component));
-    operation_ = std::string(view(info.operation));
+    plugin_ = repaired(view(info.plugin), max_name);
+    component_ = repaired(view(info.component), max_name);
+    operation_ = repaired(view(info.operation), max_name);
   }
   static std::string or_else(const std::string& text, std::string_view fallback) {
     return text.empty() ? std::string(fallback) : text;

@@ -24,7 +24,10 @@ template <class Class>
 struct Box {
   explicit Box(const grevy_create_args& args)
       : name(view(args.name)),
-        object(parse_options<typename Class::Options>(view(args.options)), Context(args)) {}
+        object(parse_options<typename Class::Options>(view(args.options)), Context(args)) {
+    if constexpr (std::is_base_of_v<Criterion, Class>) part_names = object.info().parts;
+    for (const std::string& part : part_names) parts.push_back(text_of(part));
+  }
   std::string name;
   Class object;
   std::vector<std::string> part_names;
@@ -48,14 +51,18 @@ struct CommonSlots {
 
   static std::int32_t create(const grevy_create_args* args, void** self,
                              const grevy_error_sink* errors) {
-    return guarded(errors, {plugin_id, Registration::names[0], "create"},
-                   [&] { *self = new BoxType(*args); });
+    return guarded(errors, {plugin_id, Registration::names[0], "create"}, [&] {
+      GREVY_NEEDS(grevy_create_args, args, num_input);
+      GREVY_NEEDS(grevy_host, args->host, extension);
+      *self = new BoxType(*args);
+    });
   }
   static void destroy(void* self) { delete static_cast<BoxType*>(self); }
 
   static std::int32_t visit_tensors(void* self, const grevy_tensor_sink* sink,
                                     const grevy_error_sink* errors) {
     return guard(self, "visit_tensors", errors, [&] {
+      GREVY_NEEDS(grevy_tensor_sink, sink, add);
       for (const NamedTensor& t : object(self).tensors())
         sink->add(sink->context, text_of(t.name),
                   t.trained ? GREVY_TENSOR_PARAMETER : GREVY_TENSOR_BUFFER, lend(t.tensor));
@@ -73,6 +80,7 @@ struct ModelSlots : CommonSlots<Registration> {
 
   static std::int32_t describe(void* self, grevy_model_info* out, const grevy_error_sink* errors) {
     return Common::guard(self, "describe", errors, [&] {
+      GREVY_NEEDS(grevy_model_info, out, num_tensors);
       const ModelInfo info = Common::object(self).info();
       out->flags = flag(info.convolutional, GREVY_MODEL_CONVOLUTIONAL) |
                    flag(info.normalized, GREVY_MODEL_NORMALIZED);
@@ -124,12 +132,9 @@ struct CriterionSlots : CommonSlots<Registration> {
   static std::int32_t describe(void* self, grevy_criterion_info* out,
                                const grevy_error_sink* errors) {
     return Common::guard(self, "describe", errors, [&] {
+      GREVY_NEEDS(grevy_criterion_info, out, part_count);
       auto& box = Common::box(self);
       const CriterionInfo info = box.object.info();
-      if (box.parts.empty()) {
-        box.part_names = info.parts;
-        for (const std::string& name : box.part_names) box.parts.push_back(text_of(name));
-      }
       out->flags = flag(info.expects_normalized, GREVY_CRITERION_EXPECTS_NORMALIZED) |
                    flag(info.parts_are_losses, GREVY_CRITERION_PARTS_ARE_LOSSES);
       out->parts = box.parts.data();
@@ -158,6 +163,7 @@ struct CriterionSlots : CommonSlots<Registration> {
   static std::int32_t visit_statistics(void* self, const grevy_statistic_sink* sink,
                                        const grevy_error_sink* errors) {
     return Common::guard(self, "visit_statistics", errors, [&] {
+      GREVY_NEEDS(grevy_statistic_sink, sink, add);
       for (const Statistic& s : Common::object(self).statistics())
         sink->add(sink->context, {text_of(s.name), s.value});
     });
@@ -190,6 +196,7 @@ struct SolverSlots : CommonSlots<Registration> {
 
   static std::int32_t describe(void* self, grevy_solver_info* out, const grevy_error_sink* errors) {
     return Common::guard(self, "describe", errors, [&] {
+      GREVY_NEEDS(grevy_solver_info, out, num_positives);
       using Sessions = SolverInfo::Sessions;
       const SolverInfo info = Common::object(self).info();
       out->flags = flag(info.sessions == Sessions::several, GREVY_SOLVER_SEVERAL_SESSIONS) |
@@ -203,26 +210,33 @@ struct SolverSlots : CommonSlots<Registration> {
   static std::int32_t attach(void* self, const grevy_solver_parts* parts,
                              const grevy_error_sink* errors) {
     return Common::guard(self, "attach", errors, [&] {
-      const auto* model_names = GREVY_COVERS(parts, model_names) ? parts->model_names : nullptr;
-      const auto* criterion_names =
-          GREVY_COVERS(parts, criterion_names) ? parts->criterion_names : nullptr;
-      auto models = refer<ModelRef>(parts->models, parts->model_count, model_names, "the model");
+      GREVY_NEEDS(grevy_solver_parts, parts, criterion_names);
+      auto models =
+          refer<ModelRef>(parts->models, parts->model_count, parts->model_names, "the model");
       auto criterions = refer<CriterionRef>(parts->criterions, parts->criterion_count,
-                                            criterion_names, "the criterion");
+                                            parts->criterion_names, "the criterion");
       Common::object(self).attach(std::move(models), std::move(criterions));
     });
   }
   static std::int32_t fit(void* self, const grevy_training* training,
                           const grevy_error_sink* errors) {
-    return Common::guard(self, "fit", errors,
-                         [&] { Common::object(self).fit(TrainingRef(training)); });
+    return Common::guard(self, "fit", errors, [&] {
+      GREVY_NEEDS(grevy_training, training, end_validation);
+      GREVY_NEEDS(grevy_loader, training->loader, next);
+      GREVY_NEEDS(grevy_optimizer, training->optimizer, step);
+      if (training->valid_loader != nullptr)
+        GREVY_NEEDS(grevy_loader, training->valid_loader, next);
+      Common::object(self).fit(TrainingRef(training));
+    });
   }
   static std::int32_t step(void* self, const grevy_batch* const* batches, std::uint64_t batch_count,
                            const grevy_optimizer* optimizer, const grevy_statistic_sink* statistics,
                            const grevy_error_sink* errors) {
     return Common::guard(self, "step", errors, [&] {
+      GREVY_NEEDS(grevy_optimizer, optimizer, step);
+      GREVY_NEEDS(grevy_statistic_sink, statistics, add);
       std::vector<Batch> borrowed;
-      for (std::uint64_t i = 0; i < batch_count; ++i) borrowed.push_back(from_c(*batches[i]));
+      for (std::uint64_t i = 0; i < batch_count; ++i) borrowed.push_back(from_c(batches[i]));
       for (const Statistic& s : Common::object(self).step(borrowed, OptimizerRef(optimizer)))
         statistics->add(statistics->context, {text_of(s.name), s.value});
     });
@@ -230,6 +244,8 @@ struct SolverSlots : CommonSlots<Registration> {
   static std::int32_t validate(void* self, const grevy_loader* loader, double* loss,
                                const grevy_statistic_sink* parts, const grevy_error_sink* errors) {
     return Common::guard(self, "validate", errors, [&] {
+      GREVY_NEEDS(grevy_loader, loader, next);
+      if (parts != nullptr) GREVY_NEEDS(grevy_statistic_sink, parts, add);
       const Validation validation = Common::object(self).validate(LoaderRef(loader));
       for (std::size_t i = 0; parts != nullptr && i < validation.parts.size(); ++i)
         parts->add(parts->context, {text_of(validation.parts[i].name), validation.parts[i].value});
@@ -245,6 +261,7 @@ struct SolverSlots : CommonSlots<Registration> {
   static std::int32_t save_state(void* self, const grevy_text_sink* sink,
                                  const grevy_error_sink* errors) {
     return Common::guard(self, "save_state", errors, [&] {
+      GREVY_NEEDS(grevy_text_sink, sink, write);
       const std::string state = Common::object(self).save_state();
       sink->write(sink->context, text_of(state));
     });

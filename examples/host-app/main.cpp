@@ -1,14 +1,23 @@
 // Trains on tensors in memory and embeds new samples as they come: what a rig or a pipeline does.
+// With a folder of plugins and the name of a criterion in it, trains with that criterion:
+//   host-app [FOLDER CRITERION]
 #include <grevy/host/host.hpp>
 #include <grevy/host/simulate.hpp>
 #include <grevy/host/trainer.hpp>
 
 #include <ATen/Parallel.h>
+#include <nlohmann/json.hpp>
 #include <torch/types.h>
 
+#include <filesystem>
 #include <iostream>
 
 namespace {
+
+struct Request {
+  std::filesystem::path plugins;  // a folder, or a file; empty: those that are found anyway
+  nlohmann::json criterion = {{"name", "InfoNCE"}, {"temperature", 0.5}};
+};
 
 // Any source of samples will do; here a simulated recording, already in memory.
 grevy::host::Recording make_recording() {
@@ -20,9 +29,10 @@ grevy::host::Recording make_recording() {
   return recording;
 }
 
-int train_and_embed() {
+int train_and_embed(const Request& request) {
   at::set_num_threads(1);
   grevy::host::HostOptions options;
+  if (!request.plugins.empty()) options.plugin_path = {request.plugins};
   options.log = [](grevy::host::LogLevel, std::string_view component, std::string_view message) {
     std::cerr << component << ": " << message << "\n";
   };
@@ -35,7 +45,7 @@ int train_and_embed() {
           {"sampling",
            {{"conditional", "time_delta"}, {"continuous", {"position"}}, {"time_offset", 10}}},
           {"model", {{"name", "offset10-model"}, {"num_units", 16}, {"num_output", 3}}},
-          {"criterion", {{"name", "InfoNCE"}, {"temperature", 0.5}}},
+          {"criterion", request.criterion},
           {"training", {{"num_steps", 100}, {"batch_size", 256}}},
       });
   grevy::host::Trainer trainer(host, experiment, make_recording());
@@ -60,9 +70,13 @@ int train_and_embed() {
 
 }  // namespace
 
-int main() {
+int main(int argc, char** argv) {
+  if (argc != 1 && argc != 3) {
+    std::cerr << "usage: " << argv[0] << " [FOLDER CRITERION]\n";
+    return 2;
+  }
   try {
-    return train_and_embed();
+    return train_and_embed(argc == 3 ? Request{argv[1], {{"name", argv[2]}}} : Request{});
   } catch (const grevy::Error& e) {
     std::cerr << "host-app: " << e.what() << "\n";
     return 2;

@@ -5,10 +5,12 @@ set -euo pipefail
 build_dir=$1
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
+if command -v ccache >/dev/null; then
+  CCACHE_DIR=$(ccache --get-config cache_dir)
+  export CCACHE_DIR CCACHE_BASEDIR=$work CMAKE_CXX_COMPILER_LAUNCHER=ccache
+fi
 export HOME=$work XDG_DATA_HOME=$work GREVY_PLUGIN_PATH= CMAKE_GENERATOR=Ninja
 export CXXFLAGS="-Wall -Wextra -Wpedantic -Wshadow -Werror"
-ccache=$(command -v ccache || true)
-if [ -n "$ccache" ]; then export CMAKE_CXX_COMPILER_LAUNCHER=$ccache; fi
 
 cmake --install "$build_dir" --prefix "$work/prefix" >"$work/install.log"
 export PATH=$work/prefix/bin:$PATH

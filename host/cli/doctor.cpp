@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 #include <torch/cuda.h>
 
+#include <dlfcn.h>
 #include <fstream>
 #include <iostream>
 #include <set>
@@ -47,6 +48,13 @@ std::string blas_advice(const json& libraries) {
   return "ok";
 }
 
+// Which CPU's matrix products OpenBLAS has chosen; empty where another BLAS is used.
+std::string blas_kernels() {
+  using CoreName = const char* (*)();
+  const auto name = reinterpret_cast<CoreName>(::dlsym(RTLD_DEFAULT, "openblas_get_corename"));
+  return name == nullptr ? "" : name();
+}
+
 // The instruction set that LibTorch's kernels use, from its own description.
 std::string cpu_capability() {
   const std::string text = at::show_config(), mark = "CPU capability usage: ";
@@ -64,6 +72,7 @@ json inspect(const Common& common) {
                    {"cpu_capability", cpu_capability()},
                    {"threads", use_threads(0)},
                    {"blas", blas_advice(libraries)},
+                   {"blas_kernels", blas_kernels()},
                    {"libraries", libraries},
                    {"devices", {"cpu"}}};
   const auto count = torch::cuda::is_available() ? torch::cuda::device_count() : 0;
@@ -92,8 +101,9 @@ void doctor(const Common& common) {
     std::cout << document.dump(2) << "\n";
     return;
   }
-  for (const char* key : {"grevy", "abi", "libtorch", "cpu_capability", "threads", "blas",
-                          "libraries", "devices", "plugin_folders", "plugins", "not_used"}) {
+  for (const char* key :
+       {"grevy", "abi", "libtorch", "cpu_capability", "threads", "blas", "blas_kernels",
+        "libraries", "devices", "plugin_folders", "plugins", "not_used"}) {
     const json& value = document.at(key);
     std::cout << key << ":";
     if (!value.is_array())

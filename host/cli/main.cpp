@@ -268,7 +268,8 @@ int parse_and_run(int argc, char** argv) {
 
 }  // namespace
 
-int main(int argc, char** argv) {
+// Called by launch.cpp.
+extern "C" __attribute__((visibility("default"))) int grevy_main(int argc, char** argv) {
   try {
     return parse_and_run(argc, argv);
   } catch (const grevy::PluginError& e) {

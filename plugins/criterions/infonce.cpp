@@ -41,12 +41,14 @@ struct Euclidean {
   }
 };
 
-// inverse: 1 / T, a number or a scalar tensor.
+// inverse: 1 / T, a number or a scalar tensor. Both parts are taken relative to the largest
+// similarity of each row, which cancels.
 template <class Inverse>
 ContrastiveCriterion::Loss infonce(const Similarities& s, const Inverse& inverse) {
-  const at::Tensor align = -(s.positive * inverse).mean();
-  const at::Tensor uniform = log_sum_exp_products(s.rows * inverse, s.columns).mean();
-  return {align + uniform, align, uniform};
+  const auto [log_sum, largest] = log_sum_exp_products(s.rows * inverse, s.columns);
+  const at::Tensor align = -(s.positive * inverse - largest).mean();
+  const at::Tensor uniform = log_sum.mean(), shift = largest.mean();
+  return {align + uniform, align - shift, uniform + shift};
 }
 
 template <class Similarity>

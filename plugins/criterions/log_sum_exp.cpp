@@ -90,8 +90,8 @@ class Products {
   std::size_t num_blocks() const { return rounded(num_rows_, block_rows()) / block_rows(); }
   std::size_t padded_rows() const { return num_blocks() * block_rows(); }
 
-  // Largest element and sum, of each row of blocks [begin, end), as their log sum exp.
-  void forward(std::size_t begin, std::size_t end, float* result) const {
+  // Of each row of blocks [begin, end): the largest element, and the sum of exp(element - largest).
+  void forward(std::size_t begin, std::size_t end, float* largest, float* sums) const {
     Tile tile(*this);
     std::vector<float> most(block_rows()), sum(block_rows());
     for (std::size_t block = begin; block < end; ++block) {
@@ -109,8 +109,10 @@ class Products {
         }
       }
       const std::size_t first = block * block_rows();
-      for (std::size_t r = 0; r < block_rows() && first + r < num_rows_; ++r)
-        result[first + r] = most[r] + std::log(sum[r]);
+      for (std::size_t r = 0; r < block_rows() && first + r < num_rows_; ++r) {
+        largest[first + r] = most[r];
+        sums[first + r] = sum[r];
+      }
     }
   }
 
@@ -120,8 +122,8 @@ class Products {
     Padded rows, columns;
   };
 
-  // log_sum_exp: what forward() gave; gradient: with respect to that. Adds to `sum`.
-  void backward(std::size_t begin, std::size_t end, const float* log_sum_exp, const float* gradient,
+  // largest: what forward() gave; weight: the gradient of log sum exp over the sum. Adds to `sum`.
+  void backward(std::size_t begin, std::size_t end, const float* largest, const float* weight,
                 Gradients& sum) const {
     Tile tile(*this);
     Padded scaled(block_rows(), width_);
@@ -131,7 +133,7 @@ class Products {
     for (std::size_t block = begin; block < end; ++block) {
       const std::size_t first = block * block_rows();
       for (std::size_t r = 0; r < block_rows(); ++r) {
-        const float g = first + r < num_rows_ ? gradient[first + r] : 0.0F;
+        const float g = first + r < num_rows_ ? weight[first + r] : 0.0F;
         for (std::size_t d = 0; d < width_; ++d) scaled.row(r)[d] = g * rows_.row(first + r)[d];
         targets[r] = sum.rows.row(first + r);
       }
@@ -139,14 +141,14 @@ class Products {
         tile.compute(block, column);
         for (std::size_t r = 0; r < block_rows(); ++r)
           kernels_.exponentials(tile.row(r), tile.width(),
-                                first + r < num_rows_ ? log_sum_exp[first + r] : 0.0F);
+                                first + r < num_rows_ ? largest[first + r] : 0.0F);
         kernels_.multiply(tile.rows(), targets.data(), block_rows(), columns_.row(column),
                           tile.width(), width_, nullptr);
         kernels_.outer(tile.rows(), factors.data(), block_rows(), sum.columns.row(column),
                        tile.width(), width_);
       }
       for (std::size_t r = 0; r < block_rows() && first + r < num_rows_; ++r)
-        for (std::size_t d = 0; d < width_; ++d) targets[r][d] *= gradient[first + r];
+        for (std::size_t d = 0; d < width_; ++d) targets[r][d] *= weight[first + r];
     }
   }
 
@@ -194,8 +196,10 @@ class Products {
   std::vector<float> zeros_;
 };
 
-at::Tensor with_libtorch(const at::Tensor& rows, const at::Tensor& columns) {
-  return at::logsumexp(at::mm(rows, columns.t()), {1});
+LogSumExp with_libtorch(const at::Tensor& rows, const at::Tensor& columns) {
+  const at::Tensor x = at::mm(rows, columns.t());
+  const at::Tensor largest = x.detach().amax(1);
+  return {at::logsumexp(x - largest.unsqueeze(1), {1}), largest};
 }
 
 // The same number of shares for the same sizes and threads: the same bytes.
@@ -220,7 +224,7 @@ class LogSumExpBackward : public torch::autograd::Node {
  public:
   std::shared_ptr<const Products> products;
   std::int64_t shares = 1;
-  at::Tensor result;  // without its graph
+  at::Tensor largest, sums;
   SavedVariable rows, columns;
 
   variable_list apply(variable_list&& gradients) override {
@@ -231,7 +235,8 @@ class LogSumExpBackward : public torch::autograd::Node {
   }
   void release_variables() override {
     products.reset();
-    result.reset();
+    largest.reset();
+    sums.reset();
     rows.reset_data();
     columns.reset_data();
   }
@@ -239,18 +244,19 @@ class LogSumExpBackward : public torch::autograd::Node {
 
  private:
   variable_list fast(const at::Tensor& gradient) const {
-    const at::Tensor dense = gradient.contiguous();
-    std::vector<Products::Gradients> sums;
-    for (std::int64_t s = 0; s < shares; ++s) sums.emplace_back(*products);
+    const at::Tensor weight = (gradient / sums).contiguous();
+    std::vector<Products::Gradients> totals;
+    for (std::int64_t s = 0; s < shares; ++s) totals.emplace_back(*products);
     for_shares(*products, shares, [&](std::size_t s, std::size_t begin, std::size_t end) {
-      products->backward(begin, end, result.data_ptr<float>(), dense.data_ptr<float>(), sums[s]);
+      products->backward(begin, end, largest.data_ptr<float>(), weight.data_ptr<float>(),
+                         totals[s]);
     });
-    for (std::size_t s = 1; s < sums.size(); ++s) {
-      sums[0].rows.add(sums[s].rows);
-      sums[0].columns.add(sums[s].columns);
+    for (std::size_t s = 1; s < totals.size(); ++s) {
+      totals[0].rows.add(totals[s].rows);
+      totals[0].columns.add(totals[s].columns);
     }
-    return {sums[0].rows.part(rows.unpack().sizes()),
-            sums[0].columns.part(columns.unpack().sizes())};
+    return {totals[0].rows.part(rows.unpack().sizes()),
+            totals[0].columns.part(columns.unpack().sizes())};
   }
 
   variable_list differentiable(const at::Tensor& gradient) {
@@ -266,28 +272,29 @@ bool is_plain(const at::Tensor& t) {
 
 }  // namespace
 
-at::Tensor log_sum_exp_products(const at::Tensor& rows, const at::Tensor& columns) {
+LogSumExp log_sum_exp_products(const at::Tensor& rows, const at::Tensor& columns) {
   if (!is_plain(rows) || !is_plain(columns) || rows.size(1) != columns.size(1))
     return with_libtorch(rows, columns);
   const at::Tensor r = rows.detach(), c = columns.detach();
   const auto products = std::make_shared<const Products>(r, c);
   const std::int64_t shares = num_shares(*products, r.size(0) * c.size(0));
-  const at::Tensor result = at::empty({r.size(0)}, at::kFloat);
+  const at::Tensor largest = at::empty({r.size(0)}, at::kFloat), sums = at::empty_like(largest);
   for_shares(*products, shares, [&](std::size_t, std::size_t begin, std::size_t end) {
-    products->forward(begin, end, result.data_ptr<float>());
+    products->forward(begin, end, largest.data_ptr<float>(), sums.data_ptr<float>());
   });
-  if (!torch::autograd::compute_requires_grad(rows, columns)) return result;
-  at::Tensor out = result.detach();
+  at::Tensor log_sum = sums.log();
+  if (!torch::autograd::compute_requires_grad(rows, columns)) return {log_sum, largest};
   auto node =
       std::shared_ptr<LogSumExpBackward>(new LogSumExpBackward(), torch::autograd::deleteNode);
   node->set_next_edges(torch::autograd::collect_next_edges(rows, columns));
   node->products = products;
   node->shares = shares;
-  node->result = result;
+  node->largest = largest;
+  node->sums = sums;
   node->rows = SavedVariable(rows, false);
   node->columns = SavedVariable(columns, false);
-  torch::autograd::set_history(out, node);
-  return out;
+  torch::autograd::set_history(log_sum, node);
+  return {log_sum, largest};
 }
 
 }  // namespace grevy::criterions

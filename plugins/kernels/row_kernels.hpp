@@ -22,10 +22,16 @@ struct RowKernels {
   // in[r]: `depth` floats; weights: (depth, width); out[r], bias: `width`.
   void (*multiply)(const float* const* in, float* const* out, std::size_t rows,
                    const float* weights, std::size_t depth, std::size_t width, const float* bias);
+  // The same for one row, to the bit.
+  void (*multiply_row)(const float* in, float* out, const float* weights, std::size_t depth,
+                       std::size_t width, const float* bias);
   // gradient += sum over rows of in[r]^T . out[r]. gradient: (depth, width).
   void (*outer)(const float* const* in, const float* const* out, std::size_t rows, float* gradient,
                 std::size_t depth, std::size_t width);
-  // u becomes gelu(u), slope its derivative; count is a multiple of `lanes`.
+  // The rest works on whole vectors: counts are multiples of `lanes`.
+  void (*add)(float* target, const float* source, std::size_t count);
+  void (*product)(const float* a, const float* b, float* target, std::size_t count);
+  // u becomes gelu(u), slope its derivative.
   void (*gelu)(float* u, float* slope, std::size_t count);
   // x becomes exp(x - shift), shift at least the largest x; returns the sum.
   float (*exponentials)(float* x, std::size_t count, float shift);

@@ -8,15 +8,11 @@ namespace {
 // Long windows are cut, so that a piece's rows stay in the second-level cache.
 constexpr std::size_t longest_piece = 64;
 // Rows of the first layer that are worked on together.
-constexpr std::size_t rows_of_a_group = 216;
+constexpr std::size_t rows_of_a_group = 108;
 
 std::size_t padded(std::size_t width) {
   const std::size_t lanes = kernels::row_kernels().lanes;
   return (width + lanes - 1) / lanes * lanes;
-}
-
-void add(float* target, const float* source, std::size_t count) {
-  for (std::size_t i = 0; i < count; ++i) target[i] += source[i];
 }
 
 }  // namespace
@@ -44,7 +40,7 @@ void PackedLayer::unpack(const std::vector<float>& packed, float* weight, float*
     for (std::size_t i = 0; i < layer.in; ++i)
       for (std::size_t k = 0; k < layer.kernel; ++k)
         weight[(o * layer.in + i) * layer.kernel + k] += packed[(k * in_width + i) * width + o];
-  add(the_bias, packed.data() + depth() * width, layer.out);
+  for (std::size_t o = 0; o < layer.out; ++o) the_bias[o] += packed[depth() * width + o];
 }
 
 ConvStack::ConvStack(const std::vector<ConvLayer>& layers, const std::vector<const float*>& weights,
@@ -151,7 +147,7 @@ class ConvStack::Group {
       kernels_.outer(in_.data(), out_.data(), out_.size(), gradients[l].data(), layer.depth(),
                      layer.width);
       float* bias = gradients[l].data() + layer.depth() * layer.width;
-      for (const float* row : out_) models::add(bias, row, layer.width);
+      for (const float* row : out_) kernels_.add(bias, row, layer.width);
       if (l == 0) return;
       pass_on(l, rows);
     }
@@ -198,7 +194,7 @@ class ConvStack::Group {
     for (std::size_t p = 0; p < pieces_.size(); ++p) {
       float* values = values_[p] + offset(l);
       kernels_.gelu(values, values + size, size);
-      if (layer.layer.residual) models::add(values, input_of(l, p) + layer.in_width, size);
+      if (layer.layer.residual) kernels_.add(values, input_of(l, p) + layer.in_width, size);
     }
   }
   // From `raw_`, gradients of what the kernel of layer l gave, to those of the layer before it.
@@ -226,8 +222,7 @@ class ConvStack::Group {
     raw_.resize(after_.size());
     for (std::size_t p = 0; p < pieces_.size(); ++p) {
       const float* slope = values_[p] + offset(l - 1) + in_size;
-      for (std::size_t i = 0; i < in_size; ++i)
-        raw_[p * in_size + i] = after_[p * in_size + i] * slope[i];
+      kernels_.product(after_.data() + p * in_size, slope, raw_.data() + p * in_size, in_size);
     }
   }
   void write(float* out) const {

@@ -32,6 +32,10 @@ at::Tensor with_libtorch(const std::vector<ConvLayer>& layers, at::Tensor x,
   return x;
 }
 
+bool is_plain(const at::Tensor& t) {
+  return t.device().is_cpu() && t.scalar_type() == at::kFloat && t.is_contiguous();
+}
+
 std::vector<const float*> pointers(const std::vector<at::Tensor>& tensors) {
   std::vector<const float*> all;
   for (const at::Tensor& t : tensors) all.push_back(t.data_ptr<float>());
@@ -134,17 +138,21 @@ bool Convolutions::activate() {
   return layers_.back().activated = true;
 }
 
-// Rows of the recording: (n, T, C) in memory, shown as (n, C, T).
-bool Convolutions::fits(const at::Tensor& windows) const {
-  const auto is_plain = [](const at::Tensor& t) {
-    return t.device().is_cpu() && t.scalar_type() == at::kFloat;
-  };
-  return layers_.size() > 1 && !layers_.back().activated && is_plain(windows) &&
-         windows.size(0) > 0 && windows.transpose(1, 2).is_contiguous() &&
-         !(at::GradMode::is_enabled() && windows.requires_grad()) &&
-         std::all_of(weights_.begin(), weights_.end(),
-                     [&](const at::Tensor& t) { return is_plain(t) && t.is_contiguous(); }) &&
+bool Convolutions::fits() const {
+  return layers_.size() > 1 && !layers_.back().activated &&
+         std::all_of(weights_.begin(), weights_.end(), is_plain) &&
          std::all_of(biases_.begin(), biases_.end(), is_plain);
+}
+
+// Windows must be rows of the recording: (n, T, C) in memory, shown as (n, C, T).
+bool Convolutions::fits(const at::Tensor& windows) const {
+  return fits() && windows.size(0) > 0 && is_plain(windows.transpose(1, 2)) &&
+         !(at::GradMode::is_enabled() && windows.requires_grad());
+}
+
+std::shared_ptr<const ConvStack> Convolutions::snapshot() const {
+  if (!fits()) return nullptr;
+  return std::make_shared<const ConvStack>(layers_, pointers(weights_), pointers(biases_));
 }
 
 at::Tensor Convolutions::buffer(std::size_t size) {
@@ -159,8 +167,7 @@ at::Tensor Convolutions::buffer(std::size_t size) {
 
 at::Tensor Convolutions::operator()(const at::Tensor& windows) {
   if (!fits(windows)) return with_libtorch(layers_, windows, weights_, biases_);
-  const auto stack =
-      std::make_shared<const ConvStack>(layers_, pointers(weights_), pointers(biases_));
+  const auto stack = snapshot();
   const ConvStack::Input input = input_of(windows);
   variable_list parameters = weights_;
   parameters.insert(parameters.end(), biases_.begin(), biases_.end());

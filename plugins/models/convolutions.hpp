@@ -8,6 +8,7 @@
 
 #include <torch/types.h>
 
+#include <memory>
 #include <vector>
 
 namespace grevy::models {
@@ -21,11 +22,14 @@ class Convolutions {
   // A GELU behind the last one; false where there is none that could take it.
   bool activate();
   bool empty() const { return layers_.empty(); }
+  // The layers with their weights as they are now; null where ConvStack does not reach.
+  std::shared_ptr<const ConvStack> snapshot() const;
 
   // windows: (n, C, T) -> (n, D, T - reach).
   at::Tensor operator()(const at::Tensor& windows);
 
  private:
+  bool fits() const;
   bool fits(const at::Tensor& windows) const;
   at::Tensor buffer(std::size_t size);
 

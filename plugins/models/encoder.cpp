@@ -1,6 +1,9 @@
 #include "encoder.hpp"
 
+#include "conv_stream.hpp"
+
 #include <algorithm>
+#include <cmath>
 
 namespace grevy::models {
 namespace {
@@ -23,6 +26,24 @@ at::Tensor pad_or_crop(const at::Tensor& x, std::int64_t width) {
   return at::constant_pad_nd(x, {0, width - x.size(1)});
 }
 
+// What a grevy_stream of these encoders is.
+struct Stream {
+  ConvStream convolutions;
+  std::size_t num_output;
+  bool normalized;
+
+  bool push(const float* sample, float* embedding) {
+    const float* row = convolutions.push(sample);
+    if (row == nullptr) return false;
+    float squares = 0;
+    for (std::size_t d = 0; d < num_output; ++d) squares += row[d] * row[d];
+    const float length = normalized ? std::sqrt(squares) : 1;
+    for (std::size_t d = 0; d < num_output; ++d) embedding[d] = row[d] / length;
+    return true;
+  }
+};
+Stream& stream_of(grevy_stream* stream) { return *reinterpret_cast<Stream*>(stream); }
+
 }  // namespace
 
 Encoder::Encoder(const Shape& shape, std::int64_t num_output, bool normalize,
@@ -31,7 +52,8 @@ Encoder::Encoder(const Shape& shape, std::int64_t num_output, bool normalize,
       device_(context.device),
       initial_(context.generator()),
       seed_(context.seed),
-      width_(context.num_input) {
+      width_(context.num_input),
+      stream_table_(stream_table(this)) {
   if (info_.num_input < 1) throw Error(ErrorCode::invalid_value, "needs at least 1 input channel");
 }
 
@@ -41,6 +63,34 @@ at::Tensor Encoder::forward(const at::Tensor& windows) {
   for (const Step& step : steps_) x = step(x);
   if (info_.normalized) x = x / x.norm(2, 1, true);
   return x.dim() > 2 && x.size(2) == 1 ? x.squeeze(2) : x;
+}
+
+const void* Encoder::extension(std::string_view id) const noexcept {
+  return id == GREVY_STREAM_EXTENSION && steps_.empty() && !convolutions_.empty() ? &stream_table_
+                                                                                  : nullptr;
+}
+
+grevy_stream_table Encoder::stream_table(Encoder* encoder) {
+  grevy_stream_table table{};
+  table.struct_size = sizeof(table);
+  table.context = encoder;
+  table.open = [](void* context, grevy_stream** stream, const grevy_error_sink* errors) {
+    return detail::guarded(errors, {"", "", "open a stream"}, [&] {
+      const auto& self = *static_cast<const Encoder*>(context);
+      const auto stack = self.convolutions_.snapshot();
+      if (stack == nullptr)
+        throw Error(ErrorCode::unimplemented, "streams need float32 parameters on the CPU");
+      *stream = reinterpret_cast<grevy_stream*>(
+          new Stream{ConvStream(stack), static_cast<std::size_t>(self.info_.num_output),
+                     self.info_.normalized});
+    });
+  };
+  table.close = [](grevy_stream* stream) { delete &stream_of(stream); };
+  table.reset = [](grevy_stream* stream) { stream_of(stream).convolutions.reset(); };
+  table.push = [](grevy_stream* stream, const float* sample, float* embedding) -> std::uint32_t {
+    return stream_of(stream).push(sample, embedding) ? 1 : 0;
+  };
+  return table;
 }
 
 Affine Encoder::layer(const std::string& name, at::IntArrayRef shape) {

@@ -8,6 +8,7 @@
 #include "convolutions.hpp"
 
 #include <grevy/plugin.hpp>
+#include <grevy/stream.h>
 
 #include <functional>
 #include <string>
@@ -52,6 +53,9 @@ class Encoder : public Model {
   // Layers, then normalisation over the features, then the time axis is dropped where it is 1.
   at::Tensor forward(const at::Tensor& windows) override;
 
+  // "grevy.stream/1", where all layers are convolutions.
+  const void* extension(std::string_view id) const noexcept override;
+
  protected:
   Encoder(const Shape& shape, std::int64_t num_output, bool normalize, const Context& context);
 
@@ -83,6 +87,7 @@ class Encoder : public Model {
   void add(const ConvLayer& layer, const Affine& affine);
   std::string here() const { return "net." + std::to_string(num_positions_); }
   Step drop_channels(double p);
+  static grevy_stream_table stream_table(Encoder* encoder);
 
   ModelInfo info_;
   at::Device device_;
@@ -94,6 +99,7 @@ class Encoder : public Model {
   std::size_t num_positions_ = 0;
   Convolutions convolutions_;
   std::vector<Step> steps_;  // after the convolutions
+  grevy_stream_table stream_table_;
 };
 
 }  // namespace grevy::models

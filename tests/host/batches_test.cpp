@@ -414,3 +414,59 @@ TEST_CASE("a loader refuses what does not fit its solver") {
   CHECK(contains(refused({short_trials}, by_time, full),
                  "no sample has both a complete window and a positive"));
 }
+
+namespace {
+
+SamplingSpec masked_by_time_delta() {
+  SamplingSpec spec;
+  spec.positives = {positive(Conditional::time_delta)};
+  spec.masks = {{"RandomNeuronMask", 0.5}};
+  return spec;
+}
+
+Loader prefetching(const Sessions& sessions, bool prefetch) {
+  LoaderOptions options = options_of(SolverInfo::Sessions::one, 1, {2, 3});
+  options.prefetch = prefetch;
+  return loader_of(sessions, masked_by_time_delta(), options);
+}
+
+void check_same_batch(Loader& a, Loader& b) {
+  const Batch of_a = a.next().front(), of_b = b.next().front();
+  CHECK(at::equal(of_a.reference, of_b.reference));
+  CHECK(at::equal(of_a.positives.front(), of_b.positives.front()));
+  CHECK(at::equal(of_a.negative, of_b.negative));
+  CHECK(a.random().state() == b.random().state());
+  CHECK(a.mask_random().state() == b.mask_random().state());
+}
+
+}  // namespace
+
+TEST_CASE("batches that are prepared ahead are those that would have been made") {
+  const Sessions sessions = {made_recording(200, 4, 1)};
+  Loader ahead = prefetching(sessions, true), at_once = prefetching(sessions, false);
+  for (int step = 0; step < 20; ++step) check_same_batch(ahead, at_once);
+  // Another state of either generator: what has been prepared is thrown away.
+  ahead.random().restore(Random(5, "x").state());
+  at_once.random().restore(Random(5, "x").state());
+  check_same_batch(ahead, at_once);
+  ahead.mask_random().restore(Random(6, "x").state());
+  at_once.mask_random().restore(Random(6, "x").state());
+  for (int step = 0; step < 3; ++step) check_same_batch(ahead, at_once);
+}
+
+TEST_CASE("batches stay as they are while the next ones are prepared") {
+  const Sessions sessions = {made_recording(200, 4, 1)};
+  Loader ahead = prefetching(sessions, true);
+  const Batch batch = ahead.next().front();
+  const at::Tensor copy = batch.reference.clone();
+  for (int step = 0; step < 5; ++step) ahead.next();
+  CHECK(at::equal(batch.reference, copy));
+}
+
+TEST_CASE("a loader that is not asked again ends what it has begun") {
+  const Sessions sessions = {made_recording(200, 4, 1)};
+  for (int i = 0; i < 50; ++i) {
+    Loader ahead = prefetching(sessions, true);
+    ahead.next();
+  }
+}

@@ -1,3 +1,4 @@
+#include "experiment/document.hpp"
 #include "experiment/experiment_schema.hpp"
 #include "experiment/schema.hpp"
 #include "experiment/short_form.hpp"
@@ -7,55 +8,13 @@
 
 #include <algorithm>
 #include <cmath>
-#include <fstream>
 #include <set>
-#include <sstream>
 
 namespace grevy::host {
 namespace {
 
 namespace fs = std::filesystem;
 using nlohmann::json;
-
-json read_json(const fs::path& file) {
-  std::ifstream stream(file);
-  if (!stream || fs::is_directory(file))
-    throw Error(ErrorCode::not_found, file.string() + ": no such file");
-  constexpr int max_depth = 64;
-  const auto limit = [&](int depth, json::parse_event_t, json&) {
-    if (depth > max_depth)
-      throw Error(ErrorCode::invalid_value, file.string() + ": nested deeper than 64 levels");
-    return true;
-  };
-  try {
-    return json::parse(stream, limit, true, true);
-  } catch (const json::exception& e) {
-    throw Error(ErrorCode::invalid_value, file.string() + ": is not JSON: " + e.what());
-  }
-}
-
-// "a.b.c=value"
-void apply_change(json& document, const std::string& change) {
-  const auto equals = change.find('=');
-  if (equals == std::string::npos || equals == 0)
-    throw Error(ErrorCode::invalid_value, "--set " + change + ": must be of the form a.b=value");
-  json::json_pointer pointer;
-  std::istringstream keys(change.substr(0, equals));
-  for (std::string key; std::getline(keys, key, '.');) pointer.push_back(key);
-  const std::string text = change.substr(equals + 1);
-  json value = json::parse(text, nullptr, false);
-  try {
-    document[pointer] = value.is_discarded() ? json(text) : value;
-  } catch (const json::exception&) {
-    throw Error(ErrorCode::invalid_value,
-                "--set " + change + ": there is nothing to set at " + pointer.to_string());
-  }
-  try {
-    (void)document.dump();
-  } catch (const json::exception&) {
-    throw Error(ErrorCode::invalid_value, "--set " + change + ": is not UTF-8");
-  }
-}
 
 void check_component(const Host& host, Kind kind, json& spec, const std::string& file,
                      const std::string& pointer) {
@@ -204,7 +163,7 @@ void Experiment::make_paths_absolute() {
 
 Experiment Experiment::load(const Host& host, const fs::path& file,
                             const std::vector<std::string>& changes) {
-  json document = read_json(file);
+  json document = read_document(file);
   for (const std::string& change : changes) apply_change(document, change);
   return Experiment(host, std::move(document), file);
 }

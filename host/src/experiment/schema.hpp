@@ -22,7 +22,9 @@ namespace grevy::host {
 // in brackets where the schema has one.
 // Schemas here use: type (also a list of types), enum, const, minimum, maximum, exclusiveMinimum,
 // exclusiveMaximum, minLength, minItems, maxItems, items, properties, required,
-// additionalProperties (false or a schema), anyOf/oneOf.
+// additionalProperties (false or a schema), anyOf/oneOf. A schema that is none, or has $ref,
+// pattern or patternProperties, is refused with the code internal: "FILE: the schema itself is
+// wrong: ...".
 void validate(const nlohmann::json& value, const nlohmann::json& schema, const std::string& file,
               const std::string& base = "");
 

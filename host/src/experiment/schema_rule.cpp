@@ -242,7 +242,7 @@ std::string dump(const json& value) {
 std::string shown(const json& value) {
   std::string text;
   append_start(value, text);
-  return shorten(text);
+  return shorten(one_line(text));  // JSON leaves DEL as it is
 }
 
 std::string pointer(const Path& path) {

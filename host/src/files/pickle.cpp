@@ -5,6 +5,7 @@
 #include "files/pickle_globals.hpp"
 #include "files/pickle_reader.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <unordered_map>
@@ -13,7 +14,10 @@ namespace grevy::host {
 
 namespace {
 
-constexpr std::uint64_t kTextFactor = 16;  // text in the result, by the pickle's length
+// Values and bytes of text in the result, for each byte of the pickle, and how few it may have in
+// any case. Only what is repeated through the memo takes more than one.
+constexpr std::uint64_t kCopyFactor = 16;
+constexpr std::uint64_t kCopyMinimum = 4096;
 constexpr unsigned char kProto = 0x80;
 
 // Says how to help oneself where that is known.
@@ -281,7 +285,7 @@ PickleValue read_pickle(std::string_view bytes, const std::string& where) {
   try {
     check_length(bytes);
     const PickleId root = machine.run();
-    return machine.arena().tree(root, kTextFactor * bytes.size());
+    return machine.arena().tree(root, std::max(kCopyFactor * bytes.size(), kCopyMinimum));
   } catch (const Error& error) {
     throw Error(error.code(),
                 where + ", byte " + std::to_string(machine.position()) + ": " + error.what());

@@ -17,10 +17,10 @@ namespace grevy::host {
 inline constexpr std::uint64_t pickle_bytes_limit = std::uint64_t{256} << 20;
 
 // `bytes` is exactly one pickle; `where` begins every message. Time and memory are bounded by a
-// multiple of its length: at most 20 million values, nested at most 100 deep, repeated values
-// (through the memo) counted each time.
-// Errors: invalid_value (damaged, cyclic, too large); incompatible (a class, function or operation
-// that is not on the list: names it).
+// multiple of its length: at most 16 values for each byte (4096 where there are few) and 20 million
+// in all, nested at most 100 deep, repeated values (through the memo) counted each time. Errors:
+// invalid_value (damaged, cyclic, too large); incompatible (a class, function or operation that is
+// not on the list: names it).
 PickleValue read_pickle(std::string_view bytes, const std::string& where);
 
 }  // namespace grevy::host

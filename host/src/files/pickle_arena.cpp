@@ -2,6 +2,8 @@
 
 #include "files/pickle_globals.hpp"
 
+#include <algorithm>
+
 namespace grevy::host {
 
 namespace {
@@ -9,15 +11,15 @@ namespace {
 constexpr std::uint64_t kValueLimit = 20'000'000;
 constexpr int kDepthLimit = 100;
 
-[[noreturn]] void fail_many() {
-  pickle_fail("holds more than " + std::to_string(kValueLimit) + " values");
+[[noreturn]] void fail_many(std::uint64_t limit) {
+  pickle_fail("holds more than " + std::to_string(limit) + " values");
 }
 
 // Copies depth first. A cycle ends at the depth limit; copies of shared objects are counted.
 class Tree {
  public:
-  Tree(const PickleArena& arena, std::uint64_t text_limit)
-      : arena_(arena), text_limit_(text_limit) {}
+  Tree(const PickleArena& arena, std::uint64_t limit)
+      : arena_(arena), value_limit_(std::min(limit, kValueLimit)), text_limit_(limit) {}
 
   PickleValue copy(PickleId id) {
     if (++depth_ > kDepthLimit) {
@@ -80,7 +82,7 @@ class Tree {
 
   void spend_values(std::uint64_t count) {
     values_ += count;
-    if (values_ > kValueLimit) fail_many();
+    if (values_ > value_limit_) fail_many(value_limit_);
   }
 
   void spend_text(std::uint64_t bytes) {
@@ -92,6 +94,7 @@ class Tree {
   }
 
   const PickleArena& arena_;
+  std::uint64_t value_limit_;
   std::uint64_t text_limit_;
   std::uint64_t values_ = 0;
   std::uint64_t text_ = 0;
@@ -101,13 +104,13 @@ class Tree {
 }  // namespace
 
 PickleId PickleArena::add(PickleNode node) {
-  if (nodes_.size() >= kValueLimit) fail_many();
+  if (nodes_.size() >= kValueLimit) fail_many(kValueLimit);
   nodes_.push_back(std::move(node));
   return static_cast<PickleId>(nodes_.size() - 1);
 }
 
-PickleValue PickleArena::tree(PickleId root, std::uint64_t text_limit) const {
-  return Tree(*this, text_limit).copy(root);
+PickleValue PickleArena::tree(PickleId root, std::uint64_t limit) const {
+  return Tree(*this, limit).copy(root);
 }
 
 }  // namespace grevy::host

@@ -68,8 +68,9 @@ class PickleArena {
   bool is_none(PickleId id) const { return value<std::monostate>(id) != nullptr; }
   const PickleNode& node(PickleId id) const { return nodes_[id]; }
 
-  // Copies everything that `root` refers to into a tree with at most `text_limit` bytes of text.
-  PickleValue tree(PickleId root, std::uint64_t text_limit) const;
+  // Copies everything that `root` refers to into a tree with at most `limit` values, and as many
+  // bytes of text.
+  PickleValue tree(PickleId root, std::uint64_t limit) const;
 
  private:
   std::vector<PickleNode> nodes_;

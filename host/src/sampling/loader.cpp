@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <limits>
+#include <utility>
 
 namespace grevy::host {
 namespace {
@@ -58,11 +59,12 @@ Loader::Loader(const std::vector<Recording>& sessions, const SamplingSpec& spec,
                     {}};
     for (const std::string& name : spec.targets)
       session.targets.push_back(sessions[s].label(name).values.to(options.device));
-    session.buffers.resize(2 + spec.positives.size());
+    for (auto& buffers : session.buffers) buffers.resize(2 + spec.positives.size());
     if (options.solver.full_batch) shape.complete.push_back(session.windows.complete());
     sessions_.push_back(std::move(session));
   }
   sampler_ = make_batch_sampler(spec, sessions, shape);
+  if (options.prefetch) background_ = std::make_unique<Background>();
   table_.struct_size = sizeof(table_);
   table_.context = this;
   table_.num_batches = options.num_batches;
@@ -86,25 +88,51 @@ double Loader::chance() const {
 }
 
 std::vector<Batch> Loader::next() {
-  const StepDraw draw = sampler_->draw(random_);
-  std::vector<Batch> batches;
+  std::optional<Prepared> ready = take_prepared();
+  if (!ready) ready = prepare(random_, mask_random_);
+  random_ = ready->random;
+  mask_random_ = ready->mask_random;
+  if (background_)
+    background_->start([this, random = random_, mask_random = mask_random_] {
+      prepared_ = prepare(random, mask_random);
+    });
+  return std::move(ready->batches);
+}
+
+// Nothing where the generators have been set to another state meanwhile.
+std::optional<Loader::Prepared> Loader::take_prepared() {
+  if (!background_) return std::nullopt;
+  background_->wait();
+  std::optional<Prepared> ready = std::exchange(prepared_, std::nullopt);
+  const bool fits =
+      ready && ready->before == random_.state() && ready->masks_before == mask_random_.state();
+  return fits ? std::move(ready) : std::nullopt;
+}
+
+Loader::Prepared Loader::prepare(Random random, Random mask_random) {
+  Prepared p{{}, random.state(), mask_random.state(), random, mask_random};
+  buffers_ = 1 - buffers_;
+  const StepDraw draw = sampler_->draw(p.random);
   for (std::size_t s = 0; s < sessions_.size(); ++s) {
-    batches.push_back(options_.solver.full_batch ? series(sessions_[s], draw.sessions[s])
-                                                 : batch(sessions_[s], draw.sessions[s]));
-    batches.back().session = options_.first_session + static_cast<std::int64_t>(s);
+    p.batches.push_back(options_.solver.full_batch
+                            ? series(sessions_[s], draw.sessions[s])
+                            : batch(sessions_[s], draw.sessions[s], p.mask_random));
+    p.batches.back().session = options_.first_session + static_cast<std::int64_t>(s);
   }
-  if (options_.solver.sessions == Sessions::joined) return {join(batches)};
-  pair(draw, batches);
-  return batches;
+  if (options_.solver.sessions == Sessions::joined)
+    p.batches = {join(p.batches)};
+  else
+    pair(draw, p.batches);
+  return p;
 }
 
 // The reference masks positives, negatives and references in this order, each by itself.
-Batch Loader::batch(Session& session, const SampleDraw& draw) {
+Batch Loader::batch(Session& session, const SampleDraw& draw, Random& mask_random) {
   Batch batch;
   for (std::size_t i = 0; i < draw.positives.size(); ++i)
-    batch.positives.push_back(windows(session, draw.positives[i], 2 + i));
-  if (!options_.solver.supervised) batch.negative = windows(session, draw.negative, 1);
-  batch.reference = windows(session, draw.reference, 0);
+    batch.positives.push_back(windows(session, draw.positives[i], 2 + i, mask_random));
+  if (!options_.solver.supervised) batch.negative = windows(session, draw.negative, 1, mask_random);
+  batch.reference = windows(session, draw.reference, 0, mask_random);
   const at::Tensor rows =
       session.targets.empty() ? at::Tensor() : tensor_of(draw.reference, options_.device);
   for (const at::Tensor& target : session.targets)
@@ -125,11 +153,12 @@ Batch Loader::series(const Session& session, const SampleDraw& draw) const {
   return batch;
 }
 
-at::Tensor Loader::windows(Session& session, const Samples& samples, std::size_t buffer) {
-  at::Tensor gathered = session.windows.gather(samples, session.buffers[buffer]);
+at::Tensor Loader::windows(Session& session, const Samples& samples, std::size_t buffer,
+                           Random& mask_random) {
+  at::Tensor gathered = session.windows.gather(samples, session.buffers[buffers_][buffer]);
   if (masks_.empty()) return gathered;
   at::Tensor rows = gathered.transpose(1, 2).to(at::kCPU).contiguous();
-  masks_.apply(mask_random_, rows.data_ptr<float>(), rows.size(0), rows.size(1), rows.size(2));
+  masks_.apply(mask_random, rows.data_ptr<float>(), rows.size(0), rows.size(1), rows.size(2));
   return rows.to(options_.device).transpose(1, 2);
 }
 

@@ -2,12 +2,15 @@
 #ifndef GREVY_HOST_LOADER_HPP
 #define GREVY_HOST_LOADER_HPP
 
+#include "sampling/background.hpp"
 #include "sampling/batch_sampler.hpp"
 #include "sampling/window_gather.hpp"
 
 #include <grevy/host/masking.hpp>
 
+#include <array>
 #include <memory>
+#include <optional>
 #include <vector>
 
 namespace grevy::host {
@@ -20,9 +23,11 @@ struct LoaderOptions {
   std::int64_t num_batches = 1;      // a pass
   std::int64_t first_session = 0;    // number of the first session given
   at::Device device = at::kCPU;
+  bool prefetch = false;  // prepare the next batches on another thread, with the same numbers
 };
 
 // Endless batches. The random state is the loader's own: one generator for samples, one for masks.
+// It is that of the batches handed out, whatever has been prepared ahead.
 class Loader {
  public:
   // Errors: those of make_batch_sampler, WindowGather and Masks; not_found for a label that does
@@ -42,16 +47,25 @@ class Loader {
   Random& mask_random() { return mask_random_; }
 
  private:
-  // A session with the buffers of its windows.
+  // A session with the buffers of its windows: those that are lent and those that are prepared.
   struct Session {
     WindowGather windows;
     std::vector<at::Tensor> targets;
-    std::vector<at::Tensor> buffers;
+    std::array<std::vector<at::Tensor>, 2> buffers;
+  };
+  // Batches, and the generators before and after them.
+  struct Prepared {
+    std::vector<Batch> batches;
+    Random::State before, masks_before;
+    Random random, mask_random;
   };
 
-  Batch batch(Session& session, const SampleDraw& draw);
+  Prepared prepare(Random random, Random mask_random);
+  std::optional<Prepared> take_prepared();
+  Batch batch(Session& session, const SampleDraw& draw, Random& mask_random);
   Batch series(const Session& session, const SampleDraw& draw) const;
-  at::Tensor windows(Session& session, const Samples& samples, std::size_t buffer);
+  at::Tensor windows(Session& session, const Samples& samples, std::size_t buffer,
+                     Random& mask_random);
   static Batch join(const std::vector<Batch>& sessions);
   void pair(const StepDraw& draw, std::vector<Batch>& batches) const;
 
@@ -64,6 +78,9 @@ class Loader {
   grevy_loader table_{};
   std::vector<Batch> current_;
   std::unique_ptr<detail::CBatches> lent_;
+  std::size_t buffers_ = 0;  // which of each session's are written next
+  std::optional<Prepared> prepared_;
+  std::unique_ptr<Background> background_;  // last: it uses the others; null without prefetching
 };
 
 }  // namespace grevy::host

@@ -3,6 +3,46 @@
 #include <cmath>
 
 namespace grevy::host {
+namespace {
+
+// Numbers of a step, rounded as LibTorch rounds those that it multiplies tensors with.
+struct Coefficients {
+  Coefficients(const AdamOptions& o, std::int64_t step)
+      : beta1(static_cast<float>(o.beta1)),
+        beta2(static_cast<float>(o.beta2)),
+        rest1(static_cast<float>(1 - o.beta1)),
+        rest2(static_cast<float>(1 - o.beta2)),
+        eps(static_cast<float>(o.eps)),
+        weight_decay(static_cast<float>(o.weight_decay)) {
+    const auto t = static_cast<double>(step);
+    root2 = static_cast<float>(std::sqrt(1 - std::pow(o.beta2, t)));
+    rate = static_cast<float>(-o.learning_rate / (1 - std::pow(o.beta1, t)));
+  }
+  float beta1, beta2, rest1, rest2, eps, weight_decay;
+  float root2;  // of the second moment's correction
+  float rate;   // corrected, negative
+};
+
+// One pass over a parameter, for all that LibTorch would pass over it eleven times. `largest`: of
+// the second moment, with amsgrad alone.
+template <bool AmsGrad>
+void update_floats(float* __restrict parameter, const float* __restrict gradient,
+                   float* __restrict first, float* __restrict second, float* __restrict largest,
+                   std::int64_t count, const Coefficients& c) {
+  for (std::int64_t i = 0; i < count; ++i) {
+    const float g = gradient[i] + c.weight_decay * parameter[i];
+    first[i] = first[i] * c.beta1 + c.rest1 * g;
+    float v = second[i] = second[i] * c.beta2 + c.rest2 * g * g;
+    if constexpr (AmsGrad) v = largest[i] = largest[i] > v ? largest[i] : v;
+    parameter[i] += c.rate * first[i] / (std::sqrt(v) / c.root2 + c.eps);
+  }
+}
+
+bool is_plain(const at::Tensor& t) {
+  return t.device().is_cpu() && t.scalar_type() == at::kFloat && t.is_contiguous();
+}
+
+}  // namespace
 
 Adam::Adam(NamedTensors parameters, const AdamOptions& options) : options_(options) {
   for (NamedTensor& p : parameters) {
@@ -32,13 +72,27 @@ void Adam::zero_grad() {
 void Adam::step() {
   const at::NoGradGuard no_grad;
   ++steps_;
-  const double correction1 = 1 - std::pow(options_.beta1, static_cast<double>(steps_));
-  const double correction2 = 1 - std::pow(options_.beta2, static_cast<double>(steps_));
-  for (Slot& slot : slots_)
-    if (slot.parameter.grad().defined()) update(slot, correction1, correction2);
+  const Coefficients c(options_, steps_);
+  for (Slot& slot : slots_) {
+    const at::Tensor& gradient = slot.parameter.grad();
+    if (!gradient.defined()) continue;
+    if (!is_plain(slot.parameter) || !is_plain(gradient)) {
+      update(slot);
+      continue;
+    }
+    const auto pass = options_.amsgrad ? update_floats<true> : update_floats<false>;
+    pass(slot.parameter.data_ptr<float>(), gradient.data_ptr<float>(),
+         slot.exp_avg.data_ptr<float>(), slot.exp_avg_sq.data_ptr<float>(),
+         options_.amsgrad ? slot.max_exp_avg_sq.data_ptr<float>() : nullptr, slot.parameter.numel(),
+         c);
+    slot.parameter.unsafeGetTensorImpl()->bump_version();
+  }
 }
 
-void Adam::update(Slot& slot, double correction1, double correction2) {
+// The same with LibTorch's operations, on any device.
+void Adam::update(Slot& slot) {
+  const double correction1 = 1 - std::pow(options_.beta1, static_cast<double>(steps_));
+  const double correction2 = 1 - std::pow(options_.beta2, static_cast<double>(steps_));
   at::Tensor gradient = slot.parameter.grad();
   if (options_.weight_decay != 0) gradient = gradient.add(slot.parameter, options_.weight_decay);
   slot.exp_avg.mul_(options_.beta1).add_(gradient, 1 - options_.beta1);

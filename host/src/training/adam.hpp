@@ -41,7 +41,7 @@ class Adam {
     std::string name;
     at::Tensor parameter, exp_avg, exp_avg_sq, max_exp_avg_sq;
   };
-  void update(Slot& slot, double correction1, double correction2);
+  void update(Slot& slot);
 
   AdamOptions options_;
   std::vector<Slot> slots_;

@@ -64,24 +64,4 @@ void restore(const NamedTensors& tensors, const StoredTensors& content) {
   }
 }
 
-void store_info(const nlohmann::json& info, StoredTensors& content) {
-  for (const auto& [key, value] : info.items()) content.metadata[key] = value.dump();
-  content.metadata["format"] = nlohmann::json(checkpoint_format).dump();
-}
-
-nlohmann::json read_info(const StoredTensors& content) {
-  nlohmann::json info = nlohmann::json::object();
-  for (const auto& [key, text] : content.metadata) {
-    info[key] = nlohmann::json::parse(text, nullptr, false);
-    if (info[key].is_discarded())
-      throw Error(ErrorCode::invalid_value, "the checkpoint's metadata \"" + key + "\" is damaged");
-  }
-  if (!info.contains("format"))
-    throw Error(ErrorCode::invalid_value, "is a safetensors file, but no Grevy checkpoint");
-  if (info["format"] != checkpoint_format)
-    throw Error(ErrorCode::invalid_value, "is a checkpoint of format " + info["format"].dump() +
-                                              "; this version reads \"" + checkpoint_format + "\"");
-  return info;
-}
-
 }  // namespace grevy::host

@@ -1,5 +1,5 @@
 #include "files/atomic_file.hpp"
-#include "training/checkpoint.hpp"
+#include "training/folder_lock.hpp"
 
 #include <grevy/host/array.hpp>
 #include <grevy/host/run.hpp>
@@ -11,6 +11,7 @@
 #include <chrono>
 #include <cmath>
 #include <fstream>
+#include <optional>
 #include <sys/resource.h>
 
 namespace grevy::host {
@@ -57,12 +58,15 @@ void check_folder(const Folder& folder, const RunOptions& options) {
                     ": exists and is not empty; use --resume to go on, --force to replace the run");
 }
 
-void prepare(const Folder& folder, bool fresh) {
+// A folder that another run has made and filled meanwhile is not emptied.
+void prepare(const Folder& folder, const RunOptions& options, std::optional<FolderLock>& lock) {
   std::error_code error;
   fs::create_directories(folder.path, error);
   if (error)
     throw Error(ErrorCode::io, folder.path.string() + ": cannot be made: " + error.message());
-  if (!fresh) return;
+  if (!lock) lock.emplace(folder.path);
+  if (options.resume) return;
+  check_folder(folder, options);
   for (const fs::path& file : folder.files()) fs::remove(file, error);
   if (error)
     throw Error(ErrorCode::io, folder.path.string() + ": cannot be emptied: " + error.message());
@@ -218,6 +222,8 @@ Summary run(Host& host, const Experiment& experiment, const RunOptions& options)
   const Clock total;
   const Folder folder(options.folder);
   check_folder(folder, options);
+  std::optional<FolderLock> lock;
+  if (fs::exists(folder.path)) lock.emplace(folder.path);
   const TrainingData data = split_recordings(experiment, load_recordings(experiment));
   Trainer trainer(host, experiment, data.train, data.held_out);
   if (options.resume) {
@@ -225,7 +231,7 @@ Summary run(Host& host, const Experiment& experiment, const RunOptions& options)
     trainer.load(folder.checkpoint());
     check_steps(experiment, trainer.step());
   }
-  prepare(folder, !options.resume);
+  prepare(folder, options, lock);
   write_json(folder.experiment(), experiment.document());
   Log log(folder.log(), trainer.step());
 

@@ -3,11 +3,14 @@
 #include "sampling/sampling_spec.hpp"
 #include "training/adam.hpp"
 #include "training/checkpoint.hpp"
+#include "training/checkpoint_info.hpp"
 #include "training/network.hpp"
 #include "training/transform.hpp"
 
 #include <grevy/host/trainer.hpp>
 #include <grevy/host/version.hpp>
+
+#include <ATen/Parallel.h>
 
 #include <algorithm>
 #include <cmath>
@@ -146,7 +149,10 @@ struct Trainer::Impl {
     check_finite(train);
     check_finite(held_out);
     check_batch_size(train);
-    loader = make_loader(train, "train", loader_options(experiment.num_steps()));
+    LoaderOptions options = loader_options(experiment.num_steps());
+    // One thread is one thread.
+    options.prefetch = at::get_num_threads() > 1;
+    loader = make_loader(train, "train", options);
     const json& training = experiment.at("/training");
     if (training.at("valid_frequency").is_null()) return;
     if (held_out.empty())

@@ -1,0 +1,65 @@
+#include <grevy/host/stream.h>
+#include <grevy/host/stream.hpp>
+
+#include <algorithm>
+#include <cstring>
+#include <exception>
+#include <filesystem>
+#include <string>
+
+// Members are destroyed in reverse: the stream before what it looks at.
+struct grevy_run_stream {
+  grevy_run_stream(const std::filesystem::path& checkpoint, std::int64_t session)
+      : trainer(grevy::host::Trainer::from_checkpoint(host, checkpoint)),
+        stream(trainer, {session, true}) {}
+  grevy::host::Host host;
+  grevy::host::Trainer trainer;
+  grevy::host::Stream stream;
+};
+
+namespace {
+
+std::filesystem::path checkpoint_of(const char* run) {
+  const std::filesystem::path path = run == nullptr ? "" : run;
+  return std::filesystem::is_directory(path) ? path / "checkpoint.safetensors" : path;
+}
+
+void report(const std::string& reason, char* error, std::size_t size) {
+  if (error == nullptr || size == 0) return;
+  const std::size_t length = std::min(reason.size(), size - 1);
+  std::memcpy(error, reason.data(), length);
+  error[length] = '\0';
+}
+
+}  // namespace
+
+grevy_run_stream* grevy_run_stream_open(const char* run, std::int64_t session, char* error,
+                                        std::size_t error_size) {
+  try {
+    return new grevy_run_stream(checkpoint_of(run), session);
+  } catch (const std::exception& e) {
+    report(e.what(), error, error_size);
+    return nullptr;
+  }
+}
+
+void grevy_run_stream_close(grevy_run_stream* stream) { delete stream; }
+std::int64_t grevy_run_stream_num_input(const grevy_run_stream* stream) {
+  return stream->stream.num_input();
+}
+std::int64_t grevy_run_stream_num_output(const grevy_run_stream* stream) {
+  return stream->stream.num_output();
+}
+std::int64_t grevy_run_stream_delay(const grevy_run_stream* stream) {
+  return stream->stream.delay();
+}
+void grevy_run_stream_reset(grevy_run_stream* stream) { stream->stream.reset(); }
+
+std::int32_t grevy_run_stream_push(grevy_run_stream* stream, const float* sample,
+                                   float* embedding) {
+  try {
+    return stream->stream.push(sample, embedding) ? 1 : 0;
+  } catch (const std::exception&) {
+    return -1;
+  }
+}

@@ -20,6 +20,7 @@ cd "$work"
 for project in "criterion loss" "model torch" "solver options-1.0"; do
   read -r kind name <<<"$project"
   echo "== grevy new $kind $name"
+  started=$SECONDS
   grevy new "$kind" "$name"
   awk '/^```sh/{f=1;next} /^```/{exit} f' "$name/README.md" >commands
   [ "$(wc -l <commands)" -eq 5 ]
@@ -30,6 +31,11 @@ for project in "criterion loss" "model torch" "solver options-1.0"; do
   [ "$(wc -l <"$name/runs/experiment/log.jsonl")" -eq 20 ]
   if grep -rn '@[A-Z]*@' "$name"/*.*; then exit 1; fi
   grevy plugins info "my-lab.$name-$kind/$name" --plugin-path "$name/build"
+  plugins=("$name"/build/*.so)
+  [ "${#plugins[@]}" -eq 1 ]
+  grevy validate "${plugins[0]}" --quiet
+  echo "$kind: $(grep -cvE '^[[:space:]]*(//.*)?$' "$name/$name.cpp") lines of C++; built, tested, trained and" \
+    "validated in $((SECONDS - started)) s"
 done
 grep -q '"gradient_norm"' options-1.0/runs/experiment/log.jsonl
 echo "new: ok"

@@ -65,12 +65,12 @@ struct BadPlugin {
 };
 
 void check_fails(const Workspace& workspace, const BadPlugin& plugin) {
-  CAPTURE(plugin.name);
+  CAPTURE(std::string(plugin.name));
   const json document = document_of(workspace, {bad(plugin.name)});
-  std::vector<std::string> failed;
+  json failed = json::array();
   for (const json& entry : document.at("checks"))
     if (entry.at("status") == "FAILED") failed.push_back(entry.at("check"));
-  CHECK(failed == plugin.checks);
+  CHECK(failed.dump() == json(plugin.checks).dump());
   CHECK(document.at("passed") == false);
   CHECK(document.at("failed") == failed.size());
   const std::string reason = failure_of(document, plugin.checks.front());
@@ -93,14 +93,6 @@ TEST_CASE("good plugins pass") {
   check_passes(workspace, {good("in-batch")});
 }
 
-TEST_CASE("built-in components pass") {
-  const Workspace workspace;
-  check_passes(workspace,
-               {builtin("criterions"), "--only", "InfoNCE", "--only", "nn.CrossEntropyLoss"});
-  check_passes(workspace, {builtin("models"), "--only", "offset5-model", "--seed", "5"});
-  check_passes(workspace, {builtin("solvers"), "--only", "multi-session"});
-}
-
 TEST_CASE("bad plugins fail at the check that is meant for them") {
   const Workspace workspace;
   const BadPlugin plugins[] = {
@@ -110,7 +102,9 @@ TEST_CASE("bad plugins fail at the check that is meant for them") {
       {"nan-loss", {"gradient", "extremes"}, "central differences give nan"},
       {"partly-detached", {"gradient"}, "d loss / d reference[0, 0] is "},
       {"aborts", {"description"}, "crashed: SIGABRT"},
-      {"always-drops", {"evaluation", "round-trip", "gradient"}, "the same windows gave"},
+      {"always-drops",
+       {"evaluation", "round-trip", "gradient", "instances"},
+       "the same windows gave"},
       {"ignores-stop", {"resume", "stop", "validation"}, "4 + 4 through a checkpoint"},
   };
   for (const BadPlugin& plugin : plugins) check_fails(workspace, plugin);
@@ -252,10 +246,7 @@ TEST_CASE("the help shows validate and not the command behind it") {
   CHECK_FALSE(contains(help, "validate-check"));
 }
 
-// Minutes; ctest makes them under the label "long".
-TEST_SUITE_BEGIN("long");
-
-TEST_CASE("every built-in component passes" * doctest::skip()) {
+TEST_CASE("every built-in component passes") {
   const Workspace workspace;
   for (const char* name : {"criterions", "models", "solvers"})
     check_passes(workspace, {builtin(name)});
@@ -266,7 +257,7 @@ TEST_CASE("every built-in component passes" * doctest::skip()) {
                            R"({"feature_ranges": [[0, 8], [2, 5]]})"});
 }
 
-TEST_CASE("the rest of the zoo fails as it should" * doctest::skip()) {
+TEST_CASE("the rest of the zoo fails as it should") {
   const Workspace workspace;
   const BadPlugin plugins[] = {
       {"component-only", {"manifest"}, "no plugin note"},
@@ -302,5 +293,3 @@ TEST_CASE("the rest of the zoo fails as it should" * doctest::skip()) {
   };
   for (const BadPlugin& plugin : plugins) check_fails(workspace, plugin);
 }
-
-TEST_SUITE_END();

@@ -1,5 +1,6 @@
 #include "experiment/schema.hpp"
 
+#include "experiment/schema_keywords.hpp"
 #include "plugins/nearest_name.hpp"
 
 #include <grevy/error.hpp>
@@ -328,6 +329,30 @@ TEST_CASE("schema: a wrong schema is told apart from a wrong value") {
   CHECK(result.code == ErrorCode::internal);
   CHECK(result.text.find("run.json: the schema itself is wrong: ") == 0);
   CHECK(refusal(json(1), json()).text.find("the schema itself is wrong") != std::string::npos);
+}
+
+TEST_CASE("schema: keywords that could exhaust time or stack are not for plugins") {
+  const auto check = [](const char* schema, const std::string& key) {
+    CHECK_THROWS_WITH_AS(
+        grevy::host::refuse_keywords(json::parse(schema)),
+        ("the schema itself is wrong: its keyword \"" + key + "\" is not supported").c_str(),
+        Error);
+  };
+  check(R"({"$ref": "#"})", "$ref");
+  check(R"({"properties": {"a": {"$ref": "#"}}})", "$ref");
+  check(R"({"definitions": {"a": {"$ref": "#/definitions/a"}}})", "$ref");
+  check(R"({"items": [{"pattern": "(a+)+b"}]})", "pattern");
+  check(R"({"anyOf": [{"not": {"patternProperties": {}}}]})", "patternProperties");
+  const auto allow = [](const char* schema) {
+    CHECK_NOTHROW(grevy::host::refuse_keywords(json::parse(schema)));
+  };
+  allow(R"({"properties": {"pattern": {"default": {"$ref": 1}}}})");
+  allow(R"({"const": {"$ref": "x"}})");
+}
+
+TEST_CASE("schema: a found DEL is escaped") {
+  check_refused("\"\x7f\"", R"({"type": "null"})", kType,
+                R"(found "\u007f" (a string); must be null)");
 }
 
 TEST_CASE("schema: describe_rule") {

@@ -33,6 +33,7 @@ Checks option_checks();
 Checks criterion_checks();
 Checks model_checks();
 Checks solver_checks();
+Checks thread_checks();
 
 // In the order in which they are made. kind: "file", "model", "criterion" or "solver".
 Checks checks_of(const std::string& kind);

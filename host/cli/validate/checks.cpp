@@ -22,6 +22,8 @@ Checks checks_of(const std::string& kind) {
     if (known.name != kind) continue;
     Checks checks = known.is_component ? option_checks() : Checks{};
     for (const Check& check : known.checks()) checks.push_back(check);
+    for (const Check& check : known.is_component ? thread_checks() : Checks{})
+      checks.push_back(check);
     return checks;
   }
   throw Error(ErrorCode::invalid_value, "there are no checks of \"" + kind + "\"");

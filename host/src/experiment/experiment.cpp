@@ -1,6 +1,7 @@
 #include "experiment/document.hpp"
 #include "experiment/experiment_schema.hpp"
 #include "experiment/schema.hpp"
+#include "experiment/schema_keywords.hpp"
 #include "experiment/short_form.hpp"
 
 #include <grevy/host/array.hpp>
@@ -26,6 +27,11 @@ void check_component(const Host& host, Kind kind, json& spec, const std::string&
     throw Error(e.code(), file + ": " + pointer + "/name: " + e.what());
   }
   const json schema = json::parse(found.component->options_schema);
+  try {
+    refuse_keywords(schema);
+  } catch (const Error& e) {
+    throw Error(e.code(), file + ": " + pointer + ": " + e.what());
+  }
   json options = json::parse(found.options);
   options.update(spec);
   options.erase("name");

@@ -99,7 +99,7 @@ TEST_CASE("bad plugins fail at the check that is meant for them") {
       {"other-libtorch", {"manifest"}, "was built against \"libtorch 0.4.1"},
       {"no-entry", {"exports", "descriptor"}, "does not export grevy_plugin_entry_v1"},
       {"throws-int", {"evaluates"}, "threw something that is no std::exception"},
-      {"nan-loss", {"gradient", "extremes"}, "central differences give nan"},
+      {"nan-loss", {"gradient", "extremes", "instances"}, "central differences give nan"},
       {"partly-detached", {"gradient"}, "d loss / d reference[0, 0] is "},
       {"aborts", {"description"}, "crashed: SIGABRT"},
       {"always-drops",

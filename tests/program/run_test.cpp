@@ -88,6 +88,8 @@ void check_summary(const json& summary) {
   CHECK(summary.at("infonce").at("chance").get<double>() == doctest::Approx(std::log(32.0)));
   CHECK(summary.at("infonce").at("held_out").is_number());
   CHECK(summary.at("peak_memory_mb") > 1);
+  for (const char* phase : {"batches", "optimizer", "services", "solver"})
+    CHECK(summary.at("time").at("phases_s").at(phase) > 0);
   for (const char* key : {"total_s", "train_s", "cpu_s", "steps_per_s"})
     CHECK(summary.at("time").at(key) > 0);
   const json& labels = summary.at("decoding").at("labels");

@@ -334,6 +334,25 @@ json evaluate(const Trainer& trainer, const TrainingData& data) {
   return result;
 }
 
+namespace {
+
+// "time: solver 92 %, batches 3 %, ..."
+void add_phases(std::ostream& out, const json& phases) {
+  double total = 0;
+  for (const json& seconds : phases) total += seconds.get<double>();
+  if (!(total > 0)) return;
+  out << "time: ";
+  const char* separator = "";
+  for (const char* phase : {"solver", "batches", "optimizer", "services"}) {
+    out << separator << phase << " " << fixed(100 * phases.at(phase).get<double>() / total, "%.0f")
+        << " %";
+    separator = ", ";
+  }
+  out << "\n";
+}
+
+}  // namespace
+
 std::string Summary::brief() const {
   const json& d = document;
   std::string text = (finished ? "finished " : "stopped after ") + d.at("step").dump() + " steps";
@@ -359,6 +378,7 @@ std::string Summary::report() const {
   out << brief() << "; " << fixed(d.at("time").at("train_s"), "%.1f") << " s ("
       << fixed(d.at("time").at("steps_per_s"), "%.1f") << " steps/s), peak memory "
       << fixed(d.at("peak_memory_mb"), "%.0f") << " MB\n";
+  add_phases(out, d.at("time").at("phases_s"));
   if (d.contains("training"))
     out << "first step:  " << statistics(d.at("training").at("first"))
         << "\nlast step:   " << statistics(d.at("training").at("last")) << "\n";

@@ -163,6 +163,13 @@ json describe(const Recording& recording, std::int64_t num_train) {
           {"train_samples", num_train}};
 }
 
+json describe(const Phases& phases) {
+  return {{"batches", phases.batches},
+          {"optimizer", phases.optimizer},
+          {"services", phases.services},
+          {"solver", phases.solver()}};
+}
+
 json describe(const Trainer& trainer, const TrainingData& data) {
   const Experiment& experiment = trainer.experiment();
   json document = {
@@ -267,7 +274,8 @@ Summary run(Host& host, const Experiment& experiment, const RunOptions& options)
   document["time"] = {{"total_s", total.seconds()},
                       {"train_s", seconds},
                       {"cpu_s", used.at("cpu_s")},
-                      {"steps_per_s", seconds > 0 ? steps / seconds : 0}};
+                      {"steps_per_s", seconds > 0 ? steps / seconds : 0},
+                      {"phases_s", describe(trainer.phases())}};
   document["peak_memory_mb"] = used.at("peak_memory_mb");
   write_json(folder.summary(), document);
   return summary;

@@ -5,6 +5,7 @@
 #include "training/checkpoint.hpp"
 #include "training/checkpoint_info.hpp"
 #include "training/network.hpp"
+#include "training/phases.hpp"
 #include "training/transform.hpp"
 
 #include <grevy/host/trainer.hpp>
@@ -254,6 +255,7 @@ struct Trainer::Impl {
   template <class Body>
   std::int32_t service(const char* operation, const grevy_error_sink* errors, Body&& body) {
     return detail::guarded(errors, {"host", "training", operation}, [&] {
+      const Measured measured(phases.services);
       try {
         body();
       } catch (...) {
@@ -263,13 +265,13 @@ struct Trainer::Impl {
     });
   }
 
-  grevy_training make_training() {
+  grevy_training make_training(const MeasuredTables& measured) {
     grevy_training training{};
     training.struct_size = sizeof(training);
     training.context = this;
-    training.loader = loader->table();
+    training.loader = measured.loader();
     training.valid_loader = valid_loader ? valid_loader->table() : nullptr;
-    training.optimizer = optimizer->table();
+    training.optimizer = measured.optimizer();
     training.first_step = step;
     training.num_steps = experiment.num_steps();
     training.end_step = [](void* context, std::int64_t at, const grevy_statistic* statistics,
@@ -307,8 +309,10 @@ struct Trainer::Impl {
     callbacks = &given;
     stopped = false;
     failure = nullptr;
-    const grevy_training training = make_training();
+    const MeasuredTables measured(loader->table(), optimizer->table(), phases);
+    const grevy_training training = make_training(measured);
     try {
+      const Measured whole(phases.total);
       network.solver->fit(training);
       finish_step();
     } catch (const Error& e) {
@@ -405,6 +409,7 @@ struct Trainer::Impl {
   json plugin_list;
 
   std::int64_t step = 0;
+  Phases phases;
   const FitCallbacks* callbacks = nullptr;
   Statistics pending;
   bool is_pending = false, stopped = false;
@@ -502,6 +507,8 @@ std::int64_t Trainer::num_parameters() const {
 }
 
 bool Trainer::fit(const FitCallbacks& callbacks) { return impl_->fit(callbacks); }
+
+const Phases& Trainer::phases() const { return impl_->phases; }
 
 HeldOut Trainer::loss_on(const std::vector<Recording>& sessions, std::int64_t num_batches) const {
   return impl_->loss_on(sessions, num_batches);

@@ -32,6 +32,16 @@ struct FitCallbacks {
       on_checkpoint;  // every save_frequency steps, and at the end
 };
 
+// Where the time of a training has gone, seconds of the clock.
+struct Phases {
+  double batches = 0;    // waiting for batches: sampling and cutting windows, unless done ahead
+  double optimizer = 0;  // zeroing gradients and steps
+  double services = 0;   // after steps: callbacks, log, checkpoints
+  double total = 0;
+  // The rest: embeddings, loss, gradients, validation.
+  double solver() const { return total - batches - optimizer - services; }
+};
+
 // Rows go out in order; each call gets (rows, D) float32, contiguous, on the CPU.
 using RowSink = std::function<void(const at::Tensor& rows)>;
 
@@ -100,6 +110,7 @@ class Trainer {
   // statistic and the step; the state is that of the step before), PluginError, whatever the
   // callbacks throw.
   bool fit(const FitCallbacks& callbacks = {});
+  const Phases& phases() const;  // of all calls of fit() so far
 
   // samples (T, C), floating, on any device -> (T, D) float32 on the CPU, (T - L + 1, D) unpadded.
   // The samples are not searched for NaN and infinity. Errors: invalid_value (channels, too few

@@ -7,6 +7,8 @@ source examples/setup.sh
 
 label=(-LE long)
 [ "${1:-}" = --long ] && label=()
+# For the checks of the ABI and of the reference pages.
+packages+=(abigail-tools doxygen)
 install_packages
 configure release -DGREVY_WERROR="$([ "${CI:-}" = true ] && echo ON || echo OFF)"
 say "building"

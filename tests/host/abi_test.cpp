@@ -1,3 +1,5 @@
+#include "unit/temporary_folder.hpp"
+
 #include <grevy/abi.h>
 #include <grevy/detail/guard.hpp>
 #include <grevy/detail/note.hpp>
@@ -8,8 +10,12 @@
 
 #include <cstddef>
 #include <cstring>
+#include <filesystem>
+#include <regex>
+#include <string_view>
 
 using namespace grevy;
+using grevy::tests::file_bytes;
 
 // ---- Layout on LP64: a change here breaks every plugin that is in use -------------------------
 
@@ -228,7 +234,10 @@ static_assert(GREVY_LOG_DEBUG == 0 && GREVY_LOG_INFO == 1 && GREVY_LOG_WARNING =
               GREVY_LOG_ERROR == 3);
 static_assert(GREVY_TENSOR_PARAMETER == 0 && GREVY_TENSOR_BUFFER == 1);
 static_assert(GREVY_MODEL_CONVOLUTIONAL == 1 && GREVY_MODEL_NORMALIZED == 2);
-static_assert(GREVY_CRITERION_EXPECTS_NORMALIZED == 1);
+static_assert(GREVY_CRITERION_EXPECTS_NORMALIZED == 1 && GREVY_CRITERION_PARTS_ARE_LOSSES == 2);
+static_assert(GREVY_SOLVER_SEVERAL_SESSIONS == 1 && GREVY_SOLVER_JOINED_SESSIONS == 2 &&
+              GREVY_SOLVER_REFERENCE_MODELS == 4 && GREVY_SOLVER_FULL_BATCH == 8 &&
+              GREVY_SOLVER_SUPERVISED == 16);
 static_assert(GREVY_ACTION_VALIDATE == 1 && GREVY_ACTION_STOP == 2);
 static_assert(GREVY_NOTE_PLUGIN == 1 && GREVY_NOTE_COMPONENT == 2);
 
@@ -247,6 +256,59 @@ static_assert(same(ErrorCode::io, GREVY_ERROR_IO, 8));
 static_assert(same(ErrorCode::non_finite, GREVY_ERROR_NON_FINITE, 9));
 static_assert(same(ErrorCode::cancelled, GREVY_ERROR_CANCELLED, 10));
 static_assert(same(ErrorCode::incompatible, GREVY_ERROR_INCOMPATIBLE, 11));
+
+static_assert(std::string_view(GREVY_ENTRY_NAME) == "grevy_plugin_entry_v1");
+
+// ---- Completeness ------------------------------------------------------------------------------
+
+namespace {
+
+// The header without its comments.
+std::string header_code() {
+  const std::string text =
+      file_bytes(std::filesystem::path(GREVY_TEST_DATA) / "../../sdk/include/grevy/abi.h");
+  return std::regex_replace(text, std::regex(R"(/\*[^*]*\*+([^/*][^*]*\*+)*/)"), "");
+}
+
+std::string this_test() {
+  return file_bytes(std::filesystem::path(GREVY_TEST_DATA) / "../host/abi_test.cpp");
+}
+
+// Calls body(match) for every match of a pattern.
+template <class Body>
+int for_matches(const std::string& text, const std::string& pattern, Body&& body) {
+  const std::regex regex(pattern);
+  int count = 0;
+  for (std::sregex_iterator at(text.begin(), text.end(), regex), end; at != end; ++at, ++count)
+    body(*at);
+  return count;
+}
+
+}  // namespace
+
+TEST_CASE("every struct, member and number of abi.h is asserted above") {
+  const std::string code = header_code(), test = this_test();
+  const int structs =
+      for_matches(code, R"(struct (grevy_\w+) \{([^}]*)\})", [&](const auto& found) {
+        const std::string type = found[1];
+        CHECK_MESSAGE(test.find("SIZE(" + type + ", ") != std::string::npos, type);
+        // A slot's name stands in (*name), another member's before the semicolon.
+        const int members = for_matches(found[2], R"(\(\*(\w+)\)|(\w+);)", [&](const auto& member) {
+          const std::string name = member[1].matched ? member[1] : member[2];
+          CHECK_MESSAGE(test.find("AT(" + type + ", " + name + ", ") != std::string::npos,
+                        type << "." << name);
+        });
+        CHECK(members >= 2);
+      });
+  CHECK(structs == 25);
+  const int numbers = for_matches(code, R"((GREVY_[A-Z_]+) =)", [&](const auto& found) {
+    const std::string name = found[1];
+    const bool compared = test.find(name + " == ") != std::string::npos ||
+                          test.find(", " + name + ", ") != std::string::npos;
+    CHECK_MESSAGE(compared, name);
+  });
+  CHECK(numbers == 34);
+}
 
 // ---- Notes -------------------------------------------------------------------------------------
 

@@ -1,3 +1,4 @@
+#include "plugin_support.hpp"
 #include "unit/temporary_folder.hpp"
 
 #include <grevy/abi.h>
@@ -17,8 +18,7 @@
 
 using namespace grevy;
 using namespace grevy::host;
-using grevy::tests::file_bytes;
-using grevy::tests::TemporaryFolder;
+using namespace grevy::tests;
 
 namespace {
 
@@ -29,53 +29,6 @@ const fs::path good = fs::path(GREVY_TEST_PLUGINS) / "good";
 fs::path bad(const std::string& name) { return fs::path(GREVY_TEST_PLUGINS) / "bad" / name; }
 fs::path bad_file(const std::string& name) { return bad(name) / (name + ".so"); }
 fs::path good_file(const std::string& name) { return good / (name + ".so"); }
-
-HostOptions only(std::vector<fs::path> plugin_path) {
-  HostOptions options;
-  options.plugin_path = std::move(plugin_path);
-  options.search_default_folders = false;
-  return options;
-}
-
-// What an error says; code 0 and no text if there was none.
-struct Caught {
-  ErrorCode code{};
-  std::string text, plugin, component, operation;
-
-  bool says(const std::string& part) const { return text.find(part) != std::string::npos; }
-};
-
-template <class Body>
-Caught catch_error(Body&& body) {
-  try {
-    body();
-  } catch (const PluginError& e) {
-    return {e.code(), e.what(), e.plugin(), e.component(), e.operation()};
-  } catch (const Error& e) {
-    return {e.code(), e.what(), "", "", ""};
-  }
-  return {};
-}
-
-void check_place(const Caught& error, const char* plugin, const char* component,
-                 const char* operation) {
-  INFO(error.text);
-  CHECK(error.plugin == plugin);
-  CHECK(error.component == component);
-  CHECK(error.operation == operation);
-}
-
-CreateOptions channels(std::int64_t num_input) {
-  CreateOptions create;
-  create.num_input = num_input;
-  create.seed = 5;
-  return create;
-}
-
-Owned<CriterionRef> criterion(Host& host, const std::string& name,
-                              const std::string& options = "{}") {
-  return host.create_criterion(name, options, {});
-}
 
 at::Tensor rows(std::vector<float> values) { return at::tensor(values).reshape({-1, 2}); }
 
@@ -357,8 +310,8 @@ TEST_CASE("a library that is not what its manifest says is refused when it is op
       {"null-entry", "null-entry", "gives no valid descriptor"},
       {"null-list", "null-list", "gives no valid descriptor"},
       {"disagrees", "disagrees", "its descriptor and its manifest disagree"},
-      {"unregistered", "unregistered", "\"unregistered\" that it does not register"},
-      {"unregistered", "registered", "\"unregistered\" that it does not register"},
+      {"unregistered", "unregistered", "registers the criterion \"registered\" twice"},
+      {"unregistered", "registered", "registers the criterion \"registered\" twice"},
       {"undeclared", "undeclared", "registers components that its manifest does not have"},
       {"null-table", "null-table", "a component without a table"},
       {"null-component", "null-component", "a component without a table"},

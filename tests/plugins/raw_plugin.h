@@ -102,8 +102,14 @@ static inline int32_t raw_visit_statistics(void* self, const grevy_statistic_sin
   return GREVY_OK;
 }
 
-#define RAW_CRITERION_SLOTS \
-  raw_create, raw_destroy, raw_describe, raw_evaluate, raw_visit_tensors, raw_visit_statistics
+static inline const void* raw_extension(void* self, grevy_text id) {
+  (void)self, (void)id;
+  return 0;
+}
+
+#define RAW_CRITERION_SLOTS                                                                     \
+  raw_create, raw_destroy, raw_describe, raw_evaluate, raw_visit_tensors, raw_visit_statistics, \
+      raw_extension
 
 static const grevy_criterion_table raw_criterion = {sizeof(grevy_criterion_table), 0,
                                                     RAW_CRITERION_SLOTS};

@@ -365,7 +365,9 @@ TEST_CASE("pickle: objects that hold themselves") {
 TEST_CASE("pickle: repetition through the memo is bounded") {
   std::string lists = "(](NNNNNNNNNNe";
   for (int level = 0; level < 9; ++level) lists += "q\1](h\1h\1h\1h\1h\1h\1h\1h\1h\1h\1e";
-  check_value_refused(lists + "t", "holds more than 20000000 values");
+  check_value_refused(lists + "t", "holds more than 4096 values");
+  const std::string padding(1000, 'N');
+  check_value_refused("(" + padding + lists + "tt", "holds more than 19920 values");
   std::string texts = pickle_text(std::string(1000, 'x')) + "q\1](";
   for (int i = 0; i < 1000; ++i) texts += "h\1";
   check_value_refused(texts + "e\x86", "repeats its texts too often");

@@ -1,6 +1,7 @@
 #include "plugins/library.hpp"
 #include "plugins/name_pattern.hpp"
 #include "plugins/nearest_name.hpp"
+#include "plugins/shallow_json.hpp"
 
 #include <grevy/host/host.hpp>
 
@@ -69,17 +70,22 @@ std::optional<nlohmann::json> claim(const ComponentManifest& component, Kind kin
 // What is given wins over what the name says. Text that is no object is left for the component to
 // refuse.
 std::string with_named_options(const std::string& named, std::string_view given) {
-  const auto object = nlohmann::json::parse(given.empty() ? "{}" : given, nullptr, false);
+  const auto object =
+      parse_shallow(given.empty() ? "{}" : given, ErrorCode::invalid_value, /*discard=*/true);
   if (!object.is_object()) return std::string(given);
   auto merged = nlohmann::json::parse(named);
   merged.update(object);
   return merged.dump();
 }
 
-// A newer or older plugin's struct: what both know, the rest zero.
+// A newer or older plugin's struct: what both know, defaults for the rest.
 grevy_create_args common_part(const grevy_create_args& given) {
   grevy_create_args args{};
-  std::memcpy(&args, &given, std::min<std::size_t>(given.struct_size, sizeof(args)));
+  args.device = detail::text_of("cpu");
+  if (GREVY_COVERS(&given, options)) args.options = given.options;
+  if (GREVY_COVERS(&given, device)) args.device = given.device;
+  if (GREVY_COVERS(&given, seed)) args.seed = given.seed;
+  if (GREVY_COVERS(&given, num_input)) args.num_input = given.num_input;
   return args;
 }
 
@@ -159,7 +165,7 @@ struct Host::Impl {
         }
     const std::string nearest = nearest_name(name, {known.begin(), known.end()});
     std::string message =
-        "there is no " + std::string(to_string(kind)) + " \"" + std::string(name) + "\"";
+        "there is no " + std::string(to_string(kind)) + " \"" + detail::repaired(name, 255) + "\"";
     message += nearest.empty() ? ";" : "; did you mean \"" + nearest + "\"?";
     message += " known: " + join(known, [](const std::string& n) { return n; });
     message += "; folders searched: " + join(folders, [](const fs::path& f) { return f.string(); });
@@ -189,7 +195,8 @@ struct Host::Impl {
     // What was added last with `override` wins.
     for (std::size_t i = found.size(); i-- > 0 && found.size() > 1;)
       if (found[i].plugin->overrides) found = {Found(found[i])};
-    if (found.size() > 1)
+    if (found.size() > 1) {
+      const bool same_id = found[0].plugin->id == found[1].plugin->id;
       throw Error(ErrorCode::invalid_value,
                   "the " + std::string(to_string(kind)) + " \"" + std::string(name) +
                       "\" is claimed by " +
@@ -197,7 +204,9 @@ struct Host::Impl {
                            [](const Found& f) {
                              return f.plugin->file.string() + " (" + f.plugin->id + ")";
                            }) +
-                      "; say which with \"plugin-id/name\", or remove one");
+                      (same_id ? "; these have the same id: remove one"
+                               : "; say which with \"plugin-id/name\", or remove one"));
+    }
     if (!found[0].plugin->problem.empty())
       throw Error(ErrorCode::incompatible,
                   "the " + std::string(to_string(kind)) + " \"" + std::string(name) + "\" is in " +
@@ -290,7 +299,12 @@ struct Host::Impl {
                    grevy_text message) {
       const auto& log = static_cast<Impl*>(host->context)->options.log;
       const auto capped = static_cast<LogLevel>(std::min<std::uint32_t>(level, GREVY_LOG_ERROR));
-      if (log) log(capped, detail::view(component), detail::view(message));
+      if (!log) return;
+      try {
+        log(capped, detail::repaired(detail::view(component), detail::max_name),
+            detail::repaired(detail::view(message)));
+      } catch (...) {  // the plugin that logs may be C: nothing can be thrown through it
+      }
     };
     table.create = [](const grevy_host* host, std::uint32_t kind, grevy_text name,
                       const grevy_create_args* args, grevy_instance* instance,
@@ -299,6 +313,8 @@ struct Host::Impl {
       return detail::guarded(errors, place, [&] {
         if (kind < GREVY_KIND_MODEL || kind > GREVY_KIND_SOLVER)
           throw Error(ErrorCode::invalid_value, "unknown kind " + std::to_string(kind));
+        if (args == nullptr || instance == nullptr)
+          throw Error(ErrorCode::invalid_value, "needs arguments and a place for the instance");
         *instance = static_cast<Impl*>(host->context)
                         ->create(static_cast<Kind>(kind), detail::view(name), common_part(*args))
                         .instance;
@@ -393,18 +409,32 @@ void expect_shape(const ModelRef& model, const at::Tensor& windows, at::IntArray
                      shape_text(expected));
 }
 
+// Sizes without meaning, and those that no memory holds: a window has at most 2^26 numbers.
+bool is_possible(const ModelInfo& info, const CreateOptions& create) {
+  constexpr std::int64_t max_numbers = std::int64_t{1} << 26;
+  const auto in_range = [](std::int64_t value, std::int64_t least, std::int64_t most) {
+    return value >= least && value <= most;
+  };
+  return info.num_input == create.num_input && in_range(info.num_input, 1, max_numbers) &&
+         in_range(info.num_output, 1, max_numbers) && in_range(info.offset.left, 0, max_numbers) &&
+         in_range(info.offset.right, 1, max_numbers) &&
+         info.offset.length() <= max_numbers / info.num_input &&
+         in_range(info.resample_factor, 1, max_numbers) &&
+         in_range(info.num_tensors, 1, detail::max_count);
+}
+
 }  // namespace
 
 void check_model(const ModelRef& model, const CreateOptions& create) {
   const ModelInfo info = model.info();
-  if (info.num_input != create.num_input || info.num_output < 1 || info.offset.left < 0 ||
-      info.offset.right < 1 || info.resample_factor < 1 || info.num_tensors < 1)
+  if (!is_possible(info, create))
     refuse_model(model, "describe",
                  "describes itself with num_input " + std::to_string(info.num_input) +
                      " (asked for " + std::to_string(create.num_input) + "), num_output " +
                      std::to_string(info.num_output) + ", offset (" +
                      std::to_string(info.offset.left) + ", " + std::to_string(info.offset.right) +
-                     "), resample_factor " + std::to_string(info.resample_factor));
+                     "), resample_factor " + std::to_string(info.resample_factor) +
+                     ", num_tensors " + std::to_string(info.num_tensors));
   const at::NoGradGuard no_grad;
   model.set_training(false);
   const std::int64_t length = info.offset.length();

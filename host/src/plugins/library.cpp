@@ -1,6 +1,7 @@
 #include "plugins/library.hpp"
 
 #include "plugins/elf_notes.hpp"
+#include "plugins/shallow_json.hpp"
 
 #include <grevy/stamp.hpp>
 
@@ -10,6 +11,7 @@
 #include <algorithm>
 #include <cstring>
 #include <dlfcn.h>
+#include <set>
 #include <tuple>
 
 namespace grevy::host {
@@ -17,16 +19,43 @@ namespace {
 
 using nlohmann::json;
 
+// A reason may quote what the plugin says.
 [[noreturn]] void refuse(const std::filesystem::path& file, const std::string& reason) {
-  throw Error(ErrorCode::incompatible, file.string() + ": " + reason);
+  throw Error(ErrorCode::incompatible, file.string() + ": " + detail::repaired(reason));
+}
+
+// Names are shown in terminals, and looked up with '/' between a plugin's and a component's.
+std::string read_name(const json& note, const char* what, std::string_view forbidden = {}) {
+  constexpr std::size_t max_size = 255;
+  const std::string name = note.get<std::string>();
+  const bool is_plain = std::none_of(name.begin(), name.end(), [&](char c) {
+    return static_cast<unsigned char>(c) < ' ' || c == '\x7f' ||
+           forbidden.find(c) != std::string_view::npos;
+  });
+  if (name.empty() || name.size() > max_size || !is_plain)
+    throw Error(ErrorCode::incompatible,
+                std::string("\"") + what + "\" must be 1 to " + std::to_string(max_size) +
+                    " bytes without control characters" +
+                    (forbidden.empty() ? "" : " and \"" + std::string(forbidden) + "\"") +
+                    "; found " + std::to_string(name.size()) + " bytes: \"" +
+                    detail::repaired(name, 64) + "\"");
+  return name;
+}
+
+std::int64_t read_abi_number(const json& number) {
+  if (!number.is_number_unsigned() || number.get<std::uint64_t>() > UINT32_MAX)
+    throw Error(ErrorCode::incompatible,
+                "\"abi\" must be two whole numbers from 0 on; found " + number.dump());
+  return number.get<std::int64_t>();
 }
 
 ComponentManifest parse_component(Kind kind, const json& note) {
   ComponentManifest component;
   component.kind = kind;
-  component.name = note.at("name").get<std::string>();
-  component.aliases = note.at("aliases").get<std::vector<std::string>>();
-  component.version = note.at("version").get<std::string>();
+  component.name = read_name(note.at("name"), "name", "/");
+  for (const json& alias : note.at("aliases"))
+    component.aliases.push_back(read_name(alias, "aliases", "/"));
+  component.version = read_name(note.at("version"), "version");
   component.summary = note.at("summary").get<std::string>();
   if (!note.at("options").is_object())
     throw Error(ErrorCode::incompatible, "\"options\" is no object");
@@ -36,22 +65,14 @@ ComponentManifest parse_component(Kind kind, const json& note) {
 
 void parse_plugin(const json& note, PluginManifest& manifest) {
   if (!manifest.id.empty()) throw Error(ErrorCode::incompatible, "two plugin notes");
-  manifest.id = note.at("plugin").get<std::string>();
-  manifest.version = note.at("version").get<std::string>();
-  manifest.abi_major = note.at("abi").at(0).get<std::int64_t>();
-  manifest.abi_minor = note.at("abi").at(1).get<std::int64_t>();
+  manifest.id = read_name(note.at("plugin"), "plugin");
+  manifest.version = read_name(note.at("version"), "version");
+  manifest.abi_major = read_abi_number(note.at("abi").at(0));
+  manifest.abi_minor = read_abi_number(note.at("abi").at(1));
   manifest.stamp = note.at("stamp").get<std::string>();
 }
 
-// Nested values of a schema are few; a hostile note must not exhaust the stack.
-json parse_note(const std::string& text) {
-  constexpr int max_depth = 32;
-  const auto limit = [](int depth, json::parse_event_t, json&) {
-    if (depth > max_depth) throw Error(ErrorCode::incompatible, "nested too deeply");
-    return true;
-  };
-  return json::parse(text, limit);
-}
+json parse_note(std::string_view text) { return parse_shallow(text, ErrorCode::incompatible); }
 
 // A component of a kind that only newer minor versions have is left out.
 void add_component(const json& note, PluginManifest& manifest) {
@@ -122,6 +143,13 @@ boost::dll::shared_library open(const std::filesystem::path& file) {
   }
 }
 
+// Of every kind, also those that this host does not know.
+std::size_t count_component_notes(const std::filesystem::path& file) {
+  const std::vector<ElfNote> notes = read_grevy_notes(file);
+  return static_cast<std::size_t>(std::count_if(
+      notes.begin(), notes.end(), [](const ElfNote& n) { return n.type == GREVY_NOTE_COMPONENT; }));
+}
+
 const grevy_plugin* enter(boost::dll::shared_library& library, const PluginManifest& manifest) {
   if (!library.has(GREVY_ENTRY_NAME)) refuse(manifest.file, "does not export " GREVY_ENTRY_NAME);
   const auto entry = reinterpret_cast<grevy_plugin_entry_function>(
@@ -131,8 +159,14 @@ const grevy_plugin* enter(boost::dll::shared_library& library, const PluginManif
       (plugin->components == nullptr && plugin->component_count != 0))
     refuse(manifest.file, "gives no valid descriptor");
   if (detail::view(plugin->id) != manifest.id || plugin->abi_major != manifest.abi_major ||
-      detail::view(plugin->stamp) != manifest.stamp)
+      plugin->abi_minor != manifest.abi_minor || detail::view(plugin->stamp) != manifest.stamp)
     refuse(manifest.file, "its descriptor and its manifest disagree");
+  // A wrong count must not be followed beyond the end of the list.
+  const std::size_t declared = count_component_notes(manifest.file);
+  if (plugin->component_count > declared)
+    refuse(manifest.file, "registers components that its manifest does not have: " +
+                              std::to_string(plugin->component_count) + ", not " +
+                              std::to_string(declared));
   return plugin;
 }
 
@@ -152,8 +186,23 @@ const char* to_string(Kind kind) {
 
 namespace {
 
+// A name must lead to one component of a plugin: nothing could choose between two.
+void check_unique(const PluginManifest& manifest) {
+  std::set<std::pair<Kind, std::string>> names;
+  const auto add = [&](Kind kind, const std::string& name) {
+    if (!names.emplace(kind, name).second)
+      refuse(manifest.file, std::string("has a damaged manifest: the ") + to_string(kind) + " \"" +
+                                name + "\" is there twice");
+  };
+  for (const ComponentManifest& c : manifest.components) {
+    add(c.kind, c.name);
+    for (const std::string& alias : c.aliases) add(c.kind, alias);
+  }
+}
+
 // Compilers and linkers order notes as they please.
 void finish(PluginManifest& manifest) {
+  check_unique(manifest);
   std::sort(manifest.components.begin(), manifest.components.end(),
             [](const ComponentManifest& a, const ComponentManifest& b) {
               return std::tie(a.kind, a.name) < std::tie(b.kind, b.name);
@@ -197,7 +246,7 @@ PluginManifest read_manifest(const grevy_plugin* plugin) {
     if (component == nullptr || !GREVY_COVERS(component, manifest))
       refuse(manifest.file, "registers a component without a manifest");
     try {
-      add_component(parse_note(std::string(detail::view(component->manifest))), manifest);
+      add_component(parse_note(detail::view(component->manifest)), manifest);
     } catch (const std::exception& e) {
       refuse(manifest.file, std::string("has a damaged manifest: ") + e.what());
     }
@@ -217,14 +266,28 @@ Library::Library(const PluginManifest& manifest, const grevy_plugin* plugin) {
     if (by_name_.count({c.kind, c.name}) == 0)
       refuse(manifest.file, "its manifest has a " + std::string(to_string(c.kind)) + " \"" +
                                 c.name + "\" that it does not register");
-  if (by_name_.size() != manifest.components.size())
-    refuse(manifest.file, "registers components that its manifest does not have");
+}
+
+const ComponentManifest& Library::declared(const PluginManifest& manifest,
+                                           const grevy_component* component) const {
+  const auto kind = static_cast<Kind>(component->kind);
+  for (const ComponentManifest& c : manifest.components) {
+    if (c.kind != kind || c.name != detail::view(component->name)) continue;
+    if (by_name_.count({kind, c.name}) != 0)
+      refuse(manifest.file,
+             "registers the " + std::string(to_string(kind)) + " \"" + c.name + "\" twice");
+    return c;
+  }
+  refuse(manifest.file,
+         "registers components that its manifest does not have: a " + std::string(to_string(kind)));
 }
 
 void Library::add(const PluginManifest& manifest, const grevy_component* component) {
   if (component == nullptr || !GREVY_COVERS(component, table) || component->table == nullptr)
     refuse(manifest.file, "registers a component without a table");
-  const std::string name(detail::view(component->name));
+  if (component->kind < GREVY_KIND_MODEL || component->kind > GREVY_KIND_SOLVER)
+    return;  // a kind of a newer minor: not ours to use
+  const ComponentManifest& known = declared(manifest, component);
   try {
     switch (component->kind) {
       case GREVY_KIND_MODEL:
@@ -233,17 +296,14 @@ void Library::add(const PluginManifest& manifest, const grevy_component* compone
       case GREVY_KIND_CRITERION:
         tables_.push_back(pad<grevy_criterion_table>(component->table));
         break;
-      case GREVY_KIND_SOLVER:
-        tables_.push_back(pad<grevy_solver_table>(component->table));
-        break;
       default:
-        return;  // a kind of a newer minor: not ours to use
+        tables_.push_back(pad<grevy_solver_table>(component->table));
     }
   } catch (const Error& e) {
     refuse(manifest.file, e.what());
   }
   const void* table = std::visit([](const auto& t) -> const void* { return &t; }, tables_.back());
-  by_name_[{static_cast<Kind>(component->kind), name}] = table;
+  by_name_[{known.kind, known.name}] = table;
 }
 
 const void* Library::table(Kind kind, const std::string& name) const {

@@ -34,6 +34,10 @@ class Library {
  private:
   using Table = std::variant<grevy_model_table, grevy_criterion_table, grevy_solver_table>;
   void add(const PluginManifest& manifest, const grevy_component* component);
+  // What the manifest says of a component. Errors: incompatible where it says nothing, or the
+  // component has been added before.
+  const ComponentManifest& declared(const PluginManifest& manifest,
+                                    const grevy_component* component) const;
 
   std::deque<Table> tables_;  // stable addresses
   std::map<std::pair<Kind, std::string>, const void*> by_name_;

@@ -14,11 +14,13 @@
 extern "C" {
 #endif
 
+/* The id of this extension. */
 #define GREVY_STREAM_EXTENSION "grevy.stream/1"
 
 /* The plugin's own: weights and the samples that are still needed. Opaque. */
 typedef struct grevy_stream grevy_stream;
 
+/* What a model returns for GREVY_STREAM_EXTENSION. */
 typedef struct grevy_stream_table {
   uint32_t struct_size;
   uint32_t reserved;

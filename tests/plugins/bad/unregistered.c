@@ -1,4 +1,4 @@
-/* Its notes have a component that its descriptor lacks; the number is right. */
+/* Its descriptor has one component twice and lacks another; the number is right. */
 #include "raw_plugin.h"
 
 RAW_COMPONENT(component, GREVY_KIND_CRITERION, "criterion", "registered", &raw_criterion);

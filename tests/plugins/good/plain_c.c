@@ -52,7 +52,8 @@ static int32_t set_training(void* self, uint32_t training, const grevy_error_sin
 }
 
 static const grevy_model_table model = {sizeof(model), 0,       create,       raw_destroy,
-                                        describe,      forward, set_training, raw_visit_tensors};
+                                        describe,      forward, set_training, raw_visit_tensors,
+                                        raw_extension};
 
 /* ---- A criterion that fails without a word, with a code that does not exist ---- */
 
@@ -66,12 +67,13 @@ static int32_t evaluate(void* self, const grevy_prediction* predictions, uint64_
 
 static const grevy_criterion_table silent = {
     sizeof(silent), 0,        raw_create,        raw_destroy,
-    raw_describe,   evaluate, raw_visit_tensors, raw_visit_statistics};
+    raw_describe,   evaluate, raw_visit_tensors, raw_visit_statistics,
+    raw_extension};
 
 /* ---- A solver without any operation ---- */
 
 static const grevy_solver_table solver = {
-    sizeof(solver), 0, raw_create, raw_destroy, 0, 0, 0, 0, 0, 0, 0, 0, 0};
+    sizeof(solver), 0, raw_create, raw_destroy, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
 
 RAW_COMPONENT(passthrough, GREVY_KIND_MODEL, "model", "passthrough", &model);
 RAW_COMPONENT(reference, GREVY_KIND_CRITERION, "criterion", "reference", &raw_criterion);

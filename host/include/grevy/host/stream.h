@@ -10,6 +10,7 @@
 extern "C" {
 #endif
 
+/* An open stream. Opaque. */
 typedef struct grevy_run_stream grevy_run_stream;
 
 /* run: a run folder or a checkpoint; session: whose encoder embeds, from 0. Samples are padded at

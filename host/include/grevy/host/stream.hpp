@@ -9,6 +9,7 @@
 
 namespace grevy::host {
 
+// How a stream begins.
 struct StreamOptions {
   std::int64_t session = 0;  // whose encoder embeds
   // The first sample also stands for the `left` ones before it, as in Trainer::transform.

@@ -37,7 +37,7 @@ struct Phases {
   double batches = 0;    // waiting for batches: sampling and cutting windows, unless done ahead
   double optimizer = 0;  // zeroing gradients and steps
   double services = 0;   // after steps: callbacks, log, checkpoints
-  double total = 0;
+  double total = 0;      // of all steps
   // The rest: embeddings, loss, gradients, validation.
   double solver() const { return total - batches - optimizer - services; }
 };

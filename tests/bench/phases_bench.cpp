@@ -1,0 +1,89 @@
+// Where the time of a step of Grevy goes: the parts that a single-session step is made of, put
+// together by hand. Milliseconds of CPU time for each.
+#include "bench_support.hpp"
+#include "sampling/batch_sampler.hpp"
+#include "sampling/window_gather.hpp"
+#include "training/adam.hpp"
+
+#include <benchmark/benchmark.h>
+#include <ctime>
+#include <map>
+#include <string>
+
+namespace grevy::bench {
+namespace {
+
+using namespace grevy::host;
+using nlohmann::json;
+
+class Phases {
+ public:
+  template <class Body>
+  auto operator()(const char* name, Body&& body) {
+    const Lap lap{total_[name], std::clock()};
+    return body();
+  }
+  void report(benchmark::State& state) const {
+    for (const auto& [name, ticks] : total_)
+      state.counters[name] = benchmark::Counter(1e3 * static_cast<double>(ticks) / CLOCKS_PER_SEC,
+                                                benchmark::Counter::kAvgIterations);
+  }
+
+ private:
+  struct Lap {
+    std::clock_t& total;
+    std::clock_t start;
+    ~Lap() { total += std::clock() - start; }
+  };
+  std::map<std::string, std::clock_t> total_;
+};
+
+void phases(benchmark::State& state, const json& sampling) {
+  const std::vector<Recording>& sessions = recordings(state.range(0));
+  const Experiment document = experiment({{"sampling", sampling}});
+  const Trainer trainer(builtin_host(), document, sessions);
+  const auto sampler = make_batch_sampler(resolve_sampling(document, sessions), sessions,
+                                          {batch_size, batch_size, false, {}});
+  const WindowGather gather(sessions.front().neural(), offset, at::kCPU);
+  const ModelRef model = trainer.model();
+  const CriterionRef criterion = trainer.criterion();
+  Adam adam(trainer.tensors(), {});
+  Random random(1, "bench");
+  at::Tensor buffers[3];
+  const auto step = [&](Phases& phase) {
+    phase("optimiser", [&] { adam.zero_grad(); });
+    const StepDraw draw = phase("sample", [&] { return sampler->draw(random); });
+    const SampleDraw& drawn = draw.sessions.front();
+    const Batch batch = phase("gather", [&] {
+      Batch windows;
+      windows.reference = gather.gather(drawn.reference, buffers[0]);
+      windows.positives = {gather.gather(drawn.positives.front(), buffers[1])};
+      windows.negative = gather.gather(drawn.negative, buffers[2]);
+      return windows;
+    });
+    const Prediction embedded = phase("forward", [&] {
+      return Prediction{model.forward(batch.reference), model.forward(batch.positives.front()),
+                        model.forward(batch.negative)};
+    });
+    const at::Tensor loss = phase("loss", [&] { return criterion.evaluate({embedded}, 2).loss; });
+    phase("backward", [&] { loss.backward(); });
+    phase("optimiser", [&] { adam.step(); });
+  };
+  Phases first, measured;
+  step(first);
+  for (auto _ : state) step(measured);
+  measured.report(state);
+}
+
+BENCHMARK_CAPTURE(phases, time, json{{"conditional", "time"}})
+    ->Arg(100000)
+    ->Unit(benchmark::kMillisecond)
+    ->MeasureProcessCPUTime();
+BENCHMARK_CAPTURE(phases, time_delta,
+                  json{{"conditional", "time_delta"}, {"continuous", {"position"}}})
+    ->Arg(100000)
+    ->Unit(benchmark::kMillisecond)
+    ->MeasureProcessCPUTime();
+
+}  // namespace
+}  // namespace grevy::bench

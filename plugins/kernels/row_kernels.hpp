@@ -31,7 +31,7 @@ struct RowKernels {
   // The rest works on whole vectors: counts are multiples of `lanes`.
   void (*add)(float* target, const float* source, std::size_t count);
   void (*product)(const float* a, const float* b, float* target, std::size_t count);
-  // u becomes gelu(u), slope its derivative.
+  // u becomes gelu(u), slope its derivative, unless null.
   void (*gelu)(float* u, float* slope, std::size_t count);
   // x becomes exp(x - shift), shift at least the largest x; returns the sum.
   float (*exponentials)(float* x, std::size_t count, float shift);

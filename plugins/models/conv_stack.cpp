@@ -1,6 +1,7 @@
 #include "conv_stack.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 namespace grevy::models {
 namespace {
@@ -43,9 +44,17 @@ void PackedLayer::unpack(const std::vector<float>& packed, float* weight, float*
   for (std::size_t o = 0; o < layer.out; ++o) the_bias[o] += packed[depth() * width + o];
 }
 
+float normalize(float* row, std::size_t width) {
+  float squares = 0;
+  for (std::size_t d = 0; d < width; ++d) squares += row[d] * row[d];
+  const float length = std::sqrt(squares);
+  for (std::size_t d = 0; d < width; ++d) row[d] /= length;
+  return length;
+}
+
 ConvStack::ConvStack(const std::vector<ConvLayer>& layers, const std::vector<const float*>& weights,
-                     const std::vector<const float*>& biases)
-    : kernels_(kernels::row_kernels()) {
+                     const std::vector<const float*>& biases, bool normalized)
+    : normalized_(normalized), kernels_(kernels::row_kernels()) {
   layers_.reserve(layers.size());
   for (std::size_t l = 0; l < layers.size(); ++l) {
     layers_.emplace_back(layers[l], l == 0 ? layers[l].in : layers_.back().width, weights[l],
@@ -107,9 +116,9 @@ class ConvStack::Group {
   std::size_t size() const { return pieces_.size(); }
   std::size_t out_rows() const { return out_rows_; }
 
-  void forward(float* out, float* saved) {
+  void forward(const Output& output) {
     const std::size_t last = stack_.layers_.size() - 1;
-    place(saved);
+    place(output.saved);
     for (std::size_t l = 0; l <= last; ++l) {
       const PackedLayer& layer = stack_.layers_[l];
       const std::size_t rows = stack_.rows_of_layer(l, out_rows_);
@@ -127,16 +136,16 @@ class ConvStack::Group {
       fill_up(layer);
       kernels_.multiply(in_.data(), out_.data(), out_.size(), layer.weights.data(), layer.depth(),
                         layer.width, layer.bias.data());
-      if (l < last) activate(l, rows);
+      if (l < last) activate(l, rows, output.saved != nullptr);
     }
-    write(out);
+    write(output);
   }
 
-  void backward(const float* gradient, const float* saved,
+  void backward(const Output& output, const float* gradient,
                 std::vector<std::vector<float>>& gradients) {
     const std::size_t last = stack_.layers_.size() - 1;
-    place(const_cast<float*>(saved));
-    read(gradient);
+    place(output.saved);
+    read(output, gradient);
     for (std::size_t l = last;; --l) {
       const PackedLayer& layer = stack_.layers_[l];
       const std::size_t rows = stack_.rows_of_layer(l, out_rows_), size = rows * layer.width;
@@ -188,12 +197,12 @@ class ConvStack::Group {
       out_.push_back(spare_.data());
     }
   }
-  void activate(std::size_t l, std::size_t rows) {
+  void activate(std::size_t l, std::size_t rows, bool with_slopes) {
     const PackedLayer& layer = stack_.layers_[l];
     const std::size_t size = rows * layer.width;
     for (std::size_t p = 0; p < pieces_.size(); ++p) {
       float* values = values_[p] + offset(l);
-      kernels_.gelu(values, values + size, size);
+      kernels_.gelu(values, with_slopes ? values + size : nullptr, size);
       if (layer.layer.residual) kernels_.add(values, input_of(l, p) + layer.in_width, size);
     }
   }
@@ -225,22 +234,36 @@ class ConvStack::Group {
       kernels_.product(after_.data() + p * in_size, slope, raw_.data() + p * in_size, in_size);
     }
   }
-  void write(float* out) const {
-    const PackedLayer& layer = stack_.layers_.back();
-    const std::size_t n = layer.layer.out;
+  // visit(row of `padded`, its number among all output rows)
+  template <class Visit>
+  void for_out_rows(std::vector<float>& padded, Visit&& visit) const {
+    const std::size_t width = stack_.layers_.back().width;
     for (std::size_t p = 0; p < pieces_.size(); ++p)
       for (std::size_t t = 0; t < out_rows_; ++t)
-        std::copy_n(last_.data() + (p * out_rows_ + t) * layer.width, n,
-                    out + (pieces_[p].first_row + t) * n);
+        visit(padded.data() + (p * out_rows_ + t) * width, pieces_[p].first_row + t);
   }
-  void read(const float* gradient) {
+  void write(const Output& output) {
+    const std::size_t n = stack_.layers_.back().layer.out;
+    for_out_rows(last_, [&](float* row, std::size_t number) {
+      const float length = stack_.normalized_ ? normalize(row, n) : 1;
+      if (output.lengths != nullptr) output.lengths[number] = length;
+      std::copy_n(row, n, output.rows + number * n);
+    });
+  }
+  // Gradients of the last layer's output. Of y = x / |x|: (g - y (y . g)) / |x|.
+  void read(const Output& output, const float* gradient) {
     const PackedLayer& layer = stack_.layers_.back();
     const std::size_t n = layer.layer.out;
     raw_.assign(pieces_.size() * out_rows_ * layer.width, 0.0F);
-    for (std::size_t p = 0; p < pieces_.size(); ++p)
-      for (std::size_t t = 0; t < out_rows_; ++t)
-        std::copy_n(gradient + (pieces_[p].first_row + t) * n, n,
-                    raw_.data() + (p * out_rows_ + t) * layer.width);
+    for_out_rows(raw_, [&](float* row, std::size_t number) {
+      const float* g = gradient + number * n;
+      std::copy_n(g, n, row);
+      if (!stack_.normalized_) return;
+      const float* y = output.rows + number * n;
+      float along = 0;
+      for (std::size_t d = 0; d < n; ++d) along += y[d] * g[d];
+      for (std::size_t d = 0; d < n; ++d) row[d] = (g[d] - y[d] * along) / output.lengths[number];
+    });
   }
 
   const ConvStack& stack_;
@@ -274,15 +297,15 @@ void ConvStack::for_groups(const Input& input, std::size_t begin, std::size_t en
   }
 }
 
-void ConvStack::forward(const Input& input, std::size_t begin, std::size_t end, float* out,
-                        float* saved) const {
-  for_groups(input, begin, end, [&](Group& group) { group.forward(out, saved); });
+void ConvStack::forward(const Input& input, std::size_t begin, std::size_t end,
+                        const Output& output) const {
+  for_groups(input, begin, end, [&](Group& group) { group.forward(output); });
 }
 
 void ConvStack::backward(const Input& input, std::size_t begin, std::size_t end,
-                         const float* gradient, const float* saved,
+                         const Output& output, const float* gradient,
                          std::vector<std::vector<float>>& gradients) const {
-  for_groups(input, begin, end, [&](Group& group) { group.backward(gradient, saved, gradients); });
+  for_groups(input, begin, end, [&](Group& group) { group.backward(output, gradient, gradients); });
 }
 
 std::vector<std::vector<float>> ConvStack::zero_gradients() const {

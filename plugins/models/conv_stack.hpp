@@ -1,6 +1,7 @@
 // A stack of convolutions over windows whose rows (one time, all channels) lie one after the other:
-// Conv + GELU, residual blocks x[1..-1] + GELU(Conv(x)), a last Conv. Forward and backward with
-// respect to the weights; nothing is copied or rearranged. float32, CPU.
+// Conv + GELU, residual blocks x[1..-1] + GELU(Conv(x)), a last Conv, rows scaled to length 1
+// perhaps. Forward and backward with respect to the weights; nothing is copied or rearranged.
+// float32, CPU.
 #ifndef GREVY_PLUGINS_MODELS_CONV_STACK_HPP
 #define GREVY_PLUGINS_MODELS_CONV_STACK_HPP
 
@@ -36,11 +37,15 @@ class PackedLayer {
   std::size_t gradient_size() const { return (depth() + 1) * width; }  // weights, then bias
 };
 
+// Scales a row to length 1 and returns its length before. A zero row becomes NaN.
+float normalize(float* row, std::size_t width);
+
 class ConvStack {
  public:
-  // Pointers: one per layer.
+  // Pointers: one per layer. normalized: every output row is scaled to Euclidean length 1.
   ConvStack(const std::vector<ConvLayer>& layers, const std::vector<const float*>& weights,
-            const std::vector<const float*>& biases);
+            const std::vector<const float*>& biases, bool normalized);
+  bool is_normalized() const { return normalized_; }
 
   // Windows of `length` rows each, one after the other; every one gives length - reach() rows.
   struct Input {
@@ -55,12 +60,17 @@ class ConvStack {
 
   // A share of the work: pieces [begin, end) of num_pieces(input), which may run at the same time.
   std::size_t num_pieces(const Input& input) const;
-  // out: (count, length - reach, num_output). saved: saved_size(input) floats, or null.
-  void forward(const Input& input, std::size_t begin, std::size_t end, float* out,
-               float* saved) const;
-  // gradient: like out. Adds to `gradients`, one per layer, packed, gradient_size() floats each.
-  void backward(const Input& input, std::size_t begin, std::size_t end, const float* gradient,
-                const float* saved, std::vector<std::vector<float>>& gradients) const;
+  // What forward() gives, and backward() needs again.
+  struct Output {
+    float* rows = nullptr;     // (count, length - reach, num_output)
+    float* lengths = nullptr;  // of each row before it was scaled; not needed where nothing is
+    float* saved = nullptr;    // saved_size(input); null: no backward()
+  };
+  void forward(const Input& input, std::size_t begin, std::size_t end, const Output& output) const;
+  // gradient: like Output::rows. Adds to `gradients`, one per layer, packed, gradient_size() floats
+  // each.
+  void backward(const Input& input, std::size_t begin, std::size_t end, const Output& output,
+                const float* gradient, std::vector<std::vector<float>>& gradients) const;
   std::vector<std::vector<float>> zero_gradients() const;
   const std::vector<PackedLayer>& layers() const { return layers_; }
 
@@ -83,6 +93,7 @@ class ConvStack {
 
   std::vector<PackedLayer> layers_;
   std::size_t reach_ = 0;
+  bool normalized_;
   const kernels::RowKernels& kernels_;
 };
 

@@ -15,7 +15,6 @@ ConvStream::ConvStream(std::shared_ptr<const ConvStack> stack) : stack_(std::mov
     widest = std::max(widest, layer.width);
   }
   row_.resize(widest);
-  slope_.resize(widest);
 }
 
 void ConvStream::reset() {
@@ -38,11 +37,12 @@ const float* ConvStream::push(const float* row) {
     if (!input.is_full()) return nullptr;
     kernels.multiply_row(input.oldest(), row_.data(), layer.weights.data(), layer.depth(),
                          layer.width, layer.bias.data());
-    if (layer.layer.activated) kernels.gelu(row_.data(), slope_.data(), layer.width);
+    if (layer.layer.activated) kernels.gelu(row_.data(), nullptr, layer.width);
     if (layer.layer.residual)
       kernels.add(row_.data(), input.oldest() + layer.in_width, layer.width);
     row = row_.data();
   }
+  if (stack_->is_normalized()) normalize(row_.data(), stack_->layers().back().layer.out);
   return row;
 }
 

@@ -31,7 +31,7 @@ class ConvStream {
 
   std::shared_ptr<const ConvStack> stack_;
   std::vector<History> inputs_;  // of each layer
-  std::vector<float> row_, slope_;
+  std::vector<float> row_;
 };
 
 }  // namespace grevy::models

@@ -23,13 +23,13 @@ constexpr std::int64_t fewest_pieces = 48;
 
 at::Tensor with_libtorch(const std::vector<ConvLayer>& layers, at::Tensor x,
                          const std::vector<at::Tensor>& weights,
-                         const std::vector<at::Tensor>& biases) {
+                         const std::vector<at::Tensor>& biases, bool normalized) {
   for (std::size_t l = 0; l < layers.size(); ++l) {
     at::Tensor y = at::conv1d(x, weights[l], biases[l]);
     if (layers[l].activated) y = at::gelu(y);
     x = layers[l].residual ? x.slice(2, 1, -1) + y : y;
   }
-  return x;
+  return normalized ? x / x.norm(2, 1, true) : x;
 }
 
 bool is_plain(const at::Tensor& t) {
@@ -47,6 +47,12 @@ ConvStack::Input input_of(const at::Tensor& windows) {
           static_cast<std::size_t>(windows.size(2))};
 }
 
+ConvStack::Output output_of(const at::Tensor& rows, const at::Tensor& lengths,
+                            const at::Tensor& values) {
+  const auto data = [](const at::Tensor& t) { return t.defined() ? t.data_ptr<float>() : nullptr; };
+  return {data(rows), data(lengths), data(values)};
+}
+
 // The node of the graph. Its own arithmetic serves first gradients; with create_graph it does the
 // forward pass again with LibTorch's operations and differentiates that.
 class ConvolutionsBackward : public torch::autograd::Node {
@@ -54,18 +60,24 @@ class ConvolutionsBackward : public torch::autograd::Node {
   std::shared_ptr<const ConvStack> stack;
   std::vector<ConvLayer> layers;
   at::Tensor windows;                     // needs no gradient
-  at::Tensor values;                      // ConvStack's
+  at::Tensor rows, lengths, values;       // ConvStack::Output
+  std::int64_t version = 0;               // of rows
   std::vector<SavedVariable> parameters;  // weights, then biases
 
   variable_list apply(variable_list&& gradients) override {
     if (!gradients[0].defined()) return variable_list(parameters.size());
     if (stack == nullptr)
       throw Error(ErrorCode::invalid_state, "a second backward pass needs retain_graph");
+    if (rows._version() != version)
+      throw Error(ErrorCode::invalid_state,
+                  "an embedding was changed in place before its gradient");
     return at::GradMode::is_enabled() ? differentiable(gradients[0]) : fast(gradients[0]);
   }
   void release_variables() override {
     stack.reset();
     windows.reset();
+    rows.reset();
+    lengths.reset();
     values.reset();
     for (SavedVariable& p : parameters) p.reset_data();
   }
@@ -75,7 +87,8 @@ class ConvolutionsBackward : public torch::autograd::Node {
   // Sums over a fixed number of shares, in their order: the same bytes at the same thread count.
   variable_list fast(const at::Tensor& gradient) const {
     const ConvStack::Input input = input_of(windows);
-    const at::Tensor rows = gradient.transpose(1, 2).contiguous();
+    const at::Tensor dense = gradient.transpose(1, 2).contiguous();
+    const ConvStack::Output output = output_of(rows, lengths, values);
     const auto pieces = static_cast<std::int64_t>(stack->num_pieces(input));
     const std::int64_t shares =
         std::clamp<std::int64_t>(pieces / fewest_pieces, 1, at::get_num_threads());
@@ -84,8 +97,8 @@ class ConvolutionsBackward : public torch::autograd::Node {
       for (std::int64_t s = first; s < last; ++s) {
         auto& sum = sums[static_cast<std::size_t>(s)] = stack->zero_gradients();
         stack->backward(input, static_cast<std::size_t>(pieces * s / shares),
-                        static_cast<std::size_t>(pieces * (s + 1) / shares), rows.data_ptr<float>(),
-                        values.data_ptr<float>(), sum);
+                        static_cast<std::size_t>(pieces * (s + 1) / shares), output,
+                        dense.data_ptr<float>(), sum);
       }
     });
     return unpack(sums);
@@ -111,8 +124,8 @@ class ConvolutionsBackward : public torch::autograd::Node {
     variable_list all;
     for (const SavedVariable& p : parameters) all.push_back(p.unpack());
     const auto middle = all.begin() + static_cast<std::ptrdiff_t>(layers.size());
-    const at::Tensor out =
-        with_libtorch(layers, windows, {all.begin(), middle}, {middle, all.end()});
+    const at::Tensor out = with_libtorch(layers, windows, {all.begin(), middle},
+                                         {middle, all.end()}, stack->is_normalized());
     variable_list trained;
     for (const at::Tensor& p : all)
       if (p.requires_grad()) trained.push_back(p);
@@ -150,9 +163,10 @@ bool Convolutions::fits(const at::Tensor& windows) const {
          !(at::GradMode::is_enabled() && windows.requires_grad());
 }
 
-std::shared_ptr<const ConvStack> Convolutions::snapshot() const {
+std::shared_ptr<const ConvStack> Convolutions::snapshot(bool normalized) const {
   if (!fits()) return nullptr;
-  return std::make_shared<const ConvStack>(layers_, pointers(weights_), pointers(biases_));
+  return std::make_shared<const ConvStack>(layers_, pointers(weights_), pointers(biases_),
+                                           normalized);
 }
 
 at::Tensor Convolutions::buffer(std::size_t size) {
@@ -165,27 +179,28 @@ at::Tensor Convolutions::buffer(std::size_t size) {
   return buffers_.back();
 }
 
-at::Tensor Convolutions::operator()(const at::Tensor& windows) {
-  if (!fits(windows)) return with_libtorch(layers_, windows, weights_, biases_);
-  const auto stack = snapshot();
+at::Tensor Convolutions::operator()(const at::Tensor& windows, bool normalized) {
+  if (!fits(windows)) return with_libtorch(layers_, windows, weights_, biases_, normalized);
+  const auto stack = snapshot(normalized);
   const ConvStack::Input input = input_of(windows);
   variable_list parameters = weights_;
   parameters.insert(parameters.end(), biases_.begin(), biases_.end());
   const bool differentiated = torch::autograd::compute_requires_grad(parameters);
+  const auto length = static_cast<std::int64_t>(input.length - stack->reach());
   const at::Tensor values = differentiated ? buffer(stack->saved_size(input)) : at::Tensor();
-  float* saved = differentiated ? values.data_ptr<float>() : nullptr;
-  at::Tensor out;
+  at::Tensor rows, lengths, out;
   {
     const at::NoGradGuard guard;
-    const auto rows = static_cast<std::int64_t>(input.length - stack->reach());
-    out = at::empty({windows.size(0), rows, static_cast<std::int64_t>(layers_.back().out)},
-                    at::kFloat);
+    rows = at::empty({windows.size(0), length, static_cast<std::int64_t>(layers_.back().out)},
+                     at::kFloat);
+    if (differentiated) lengths = at::empty({windows.size(0), length}, at::kFloat);
+    const ConvStack::Output output = output_of(rows, lengths, values);
     at::parallel_for(0, static_cast<std::int64_t>(stack->num_pieces(input)), fewest_pieces,
                      [&](std::int64_t begin, std::int64_t end) {
                        stack->forward(input, static_cast<std::size_t>(begin),
-                                      static_cast<std::size_t>(end), out.data_ptr<float>(), saved);
+                                      static_cast<std::size_t>(end), output);
                      });
-    out = out.transpose(1, 2);
+    out = rows.transpose(1, 2);
   }
   if (!differentiated) return out;
   auto node = std::shared_ptr<ConvolutionsBackward>(new ConvolutionsBackward(),
@@ -194,7 +209,10 @@ at::Tensor Convolutions::operator()(const at::Tensor& windows) {
   node->stack = stack;
   node->layers = layers_;
   node->windows = windows;
+  node->rows = rows;
+  node->lengths = lengths;
   node->values = values;
+  node->version = rows._version();
   for (const at::Tensor& p : parameters) node->parameters.emplace_back(p, false);
   torch::autograd::set_history(out, node);
   return out;

@@ -23,10 +23,10 @@ class Convolutions {
   bool activate();
   bool empty() const { return layers_.empty(); }
   // The layers with their weights as they are now; null where ConvStack does not reach.
-  std::shared_ptr<const ConvStack> snapshot() const;
+  std::shared_ptr<const ConvStack> snapshot(bool normalized) const;
 
-  // windows: (n, C, T) -> (n, D, T - reach).
-  at::Tensor operator()(const at::Tensor& windows);
+  // windows: (n, C, T) -> (n, D, T - reach), of length 1 over D where normalized.
+  at::Tensor operator()(const at::Tensor& windows, bool normalized);
 
  private:
   bool fits() const;

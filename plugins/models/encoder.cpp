@@ -3,7 +3,6 @@
 #include "conv_stream.hpp"
 
 #include <algorithm>
-#include <cmath>
 
 namespace grevy::models {
 namespace {
@@ -30,15 +29,11 @@ at::Tensor pad_or_crop(const at::Tensor& x, std::int64_t width) {
 struct Stream {
   ConvStream convolutions;
   std::size_t num_output;
-  bool normalized;
 
   bool push(const float* sample, float* embedding) {
     const float* row = convolutions.push(sample);
     if (row == nullptr) return false;
-    float squares = 0;
-    for (std::size_t d = 0; d < num_output; ++d) squares += row[d] * row[d];
-    const float length = normalized ? std::sqrt(squares) : 1;
-    for (std::size_t d = 0; d < num_output; ++d) embedding[d] = row[d] / length;
+    std::copy_n(row, num_output, embedding);
     return true;
   }
 };
@@ -59,9 +54,11 @@ Encoder::Encoder(const Shape& shape, std::int64_t num_output, bool normalize,
 
 // A zero vector has no direction: normalising it gives NaN, as in the reference.
 at::Tensor Encoder::forward(const at::Tensor& windows) {
-  at::Tensor x = convolutions_.empty() ? windows : convolutions_(windows);
+  at::Tensor x = windows;
+  if (!convolutions_.empty()) x = convolutions_(x, info_.normalized && steps_.empty());
   for (const Step& step : steps_) x = step(x);
-  if (info_.normalized) x = x / x.norm(2, 1, true);
+  const bool is_done = !convolutions_.empty() && steps_.empty();
+  if (info_.normalized && !is_done) x = x / x.norm(2, 1, true);
   return x.dim() > 2 && x.size(2) == 1 ? x.squeeze(2) : x;
 }
 
@@ -77,12 +74,11 @@ grevy_stream_table Encoder::stream_table(Encoder* encoder) {
   table.open = [](void* context, grevy_stream** stream, const grevy_error_sink* errors) {
     return detail::guarded(errors, {"", "", "open a stream"}, [&] {
       const auto& self = *static_cast<const Encoder*>(context);
-      const auto stack = self.convolutions_.snapshot();
+      const auto stack = self.convolutions_.snapshot(self.info_.normalized);
       if (stack == nullptr)
         throw Error(ErrorCode::unimplemented, "streams need float32 parameters on the CPU");
       *stream = reinterpret_cast<grevy_stream*>(
-          new Stream{ConvStream(stack), static_cast<std::size_t>(self.info_.num_output),
-                     self.info_.normalized});
+          new Stream{ConvStream(stack), static_cast<std::size_t>(self.info_.num_output)});
     });
   };
   table.close = [](grevy_stream* stream) { delete &stream_of(stream); };

@@ -73,6 +73,7 @@ may_grow=$(growing "$header")
 [ "$(wc -w <<<"$may_grow")" -ge 20 ] || { echo "abidiff: abi.h is not read as expected"; exit 1; }
 
 for kept in "$root"/tests/plugins/released/"$major".*/abi.abixml; do
+  [ -e "$kept" ] || continue # a major without a release
   keeps "$header" "$kept" && continue
   echo "abidiff: abi.h breaks $kept:"
   cat "$work/report"

@@ -95,6 +95,18 @@ TEST_CASE("convolutions over rows: a backward pass is repeatable and can be kept
   CHECK(relative_difference(gradients(model->tensors(), other)[0], first[0]) > 0.01);
 }
 
+TEST_CASE("convolutions over rows: an embedding that was changed has no gradient any more") {
+  const auto model = builtin_model("offset10-model", 5, 16, 4);
+  const at::Tensor out = model->forward(by_rows(random_windows(3, 5, 10)));
+  CHECK((out.norm(2, 1) - 1).abs().max().item<double>() < 1e-6);
+  const at::Tensor loss = weighted(out);
+  {
+    const at::NoGradGuard no_grad;
+    at::Tensor(out).mul_(2);
+  }
+  CHECK_THROWS(gradients(model->tensors(), loss));
+}
+
 TEST_CASE("convolutions over rows: gradients of gradients, and of the windows") {
   const auto model = builtin_model("offset5-model", 4, 8, 3);
   fill(model->tensors());

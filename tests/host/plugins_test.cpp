@@ -265,7 +265,8 @@ TEST_CASE("files that are no plugins are refused by name and with a reason") {
       {"component-only", "no plugin note"},
       {"wrong-options", "\"options\" is no object"},
   };
-  for (const auto& [name, reason] : cases) {
+  for (const auto& entry : cases) {
+    const char *const name = entry.first, *const reason = entry.second;
     CAPTURE(name);
     const Host host(only({bad(name)}));
     CHECK(host.plugins().empty());
@@ -286,7 +287,8 @@ TEST_CASE("a plugin for another ABI or LibTorch is listed, but neither opened no
       {"other-abi", "was built for ABI 2.5; this host has 1.0"},
       {"other-libtorch", "was built against \"libtorch 0.4.1 cxx11abi=0 cpu\"; this host has"},
   };
-  for (const auto& [name, reason] : cases) {
+  for (const auto& entry : cases) {
+    const char *const name = entry.first, *const reason = entry.second;
     CAPTURE(name);
     Host host(only({bad(name)}));
     CHECK(host.plugins().at(0).problem.find(reason) == 0);
@@ -317,7 +319,9 @@ TEST_CASE("a library that is not what its manifest says is refused when it is op
       {"null-component", "null-component", "a component without a table"},
       {"no-create", "no-create", "cannot be created or destroyed"},
   };
-  for (const auto& [folder, name, reason] : cases) {
+  for (const auto& entry : cases) {
+    const char *const folder = std::get<0>(entry), *const name = std::get<1>(entry),
+                      *const reason = std::get<2>(entry);
     CAPTURE(name);
     Host host(only({bad(folder)}));
     REQUIRE(host.find(Kind::criterion, name).component != nullptr);
@@ -366,7 +370,8 @@ TEST_CASE("what a component throws becomes an error with its place") {
       {"throws-int", "evaluate", "threw something that is no std::exception"},
       {"fails-in-libtorch", "evaluate", "cannot be multiplied"},
   };
-  for (const auto& [name, operation, text] : cases) {
+  for (const Case& c : cases) {
+    const char *const name = c.name, *const operation = c.operation, *const text = c.text;
     CAPTURE(name);
     Host host(only({bad(name)}));
     const Caught error = catch_error([&, n = name] { loss_of(*criterion(host, n)); });
@@ -396,7 +401,8 @@ TEST_CASE("models that do not do what they describe are caught by check_model") 
       {"undefined-tensor", "forward", "returned no tensor"},
       {"lying-model", "describe", "num_input 3 (asked for 2)"},
   };
-  for (const auto& [name, operation, text] : cases) {
+  for (const Case& c : cases) {
+    const char *const name = c.name, *const operation = c.operation, *const text = c.text;
     CAPTURE(name);
     Host host(only({bad(name)}));
     const auto model = host.create_model(name, "{}", channels(2));

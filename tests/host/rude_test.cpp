@@ -182,10 +182,11 @@ TEST_CASE("making components wrongly") {
       {{"make-negative", "there is no criterion \"\""}, ErrorCode::not_found},
       {{"make-null", "there is no criterion \"\""}, ErrorCode::not_found},
   };
-  for (const auto& [c, code] : cases) {
+  for (const auto& entry : cases) {
+    const Case& c = entry.first;
     CAPTURE(c.what);
-    const Caught error = catch_error([&, what = c.what] { criterion(host, "rude", doing(what)); });
-    CHECK(error.code == code);
+    const Caught error = catch_error([&] { criterion(host, "rude", doing(c.what)); });
+    CHECK(error.code == entry.second);
     CHECK_MESSAGE(error.says(c.text), error.text);
     CHECK(is_utf8(error.text));
   }
@@ -210,7 +211,7 @@ TEST_CASE("components that need each other end at a depth") {
 }
 
 TEST_CASE("descriptions of models with numbers that cannot be") {
-  const std::pair<const char*, const char*> cases[] = {
+  const Case cases[] = {
       {"tensors-negative", "num_tensors -1"},
       {"tensors-huge", "num_tensors 9223372036854775807"},
       {"output-negative", "num_output -1"},
@@ -224,12 +225,12 @@ TEST_CASE("descriptions of models with numbers that cannot be") {
       {"input-huge", "num_input 9223372036854775807 (asked for 1)"},
   };
   Host host(only({rude}));
-  for (const auto& [what, text] : cases) {
-    CAPTURE(what);
-    const auto model = host.create_model("rude", doing(what), channels(1));
+  for (const Case& c : cases) {
+    CAPTURE(c.what);
+    const auto model = host.create_model("rude", doing(c.what), channels(1));
     const Caught error = catch_error([&] { check_model(*model, channels(1)); });
     CHECK(error.code == ErrorCode::invalid_value);
-    CHECK_MESSAGE(error.says(text), error.text);
+    CHECK_MESSAGE(error.says(c.text), error.text);
     check_place(error, "abi.rude", "rude", "describe");
   }
   const auto model = host.create_model("rude", "{}", channels(1));

@@ -205,11 +205,11 @@ TEST_CASE("a descriptor that counts its components wrongly") {
       {"2147483648", "registers components that its manifest does not have: 2147483648, not 3"},
       {"4294967295", "registers components that its manifest does not have: 4294967295, not 3"},
   };
-  for (const auto& [count, text] : cases) {
-    CAPTURE(count);
-    const Setting setting("GREVY_SIZED", std::string("components ") + count);
+  for (const auto& wrong : cases) {
+    CAPTURE(wrong.first);
+    const Setting setting("GREVY_SIZED", std::string("components ") + wrong.first);
     Host host(only({sized}));
-    check_refused(catch_error([&] { criterion(host, "sized-criterion"); }), text);
+    check_refused(catch_error([&] { criterion(host, "sized-criterion"); }), wrong.second);
   }
 }
 

@@ -54,9 +54,14 @@ bool has_shape(const StoredTensors& content, const NamedTensor& tensor) {
 }
 
 Statistics read_statistics(const grevy_statistic* statistics, std::uint64_t count) {
+  if (count > detail::max_count || (statistics == nullptr && count != 0))
+    throw Error(ErrorCode::invalid_value, "the solver reported " + std::to_string(count) +
+                                              " statistics; must be at most " +
+                                              std::to_string(detail::max_count) + ", and there");
   Statistics found;
   for (std::uint64_t i = 0; i < count; ++i)
-    found.push_back({std::string(detail::view(statistics[i].name)), statistics[i].value});
+    found.push_back({detail::repaired(detail::view(statistics[i].name), detail::max_name),
+                     statistics[i].value});
   return found;
 }
 

@@ -98,7 +98,7 @@ TEST_CASE("log lines that the checkpoint is behind of are written again") {
   workspace.write_experiment();
   REQUIRE(run(workspace, "run", 3).code == 0);
   std::ofstream(workspace / "run/log.jsonl", std::ios::app)
-      << "{\"step\":3,\"total\":9}\n{\"step\":4,\"to";
+      << "{\"step\":\"4\"}\n7\n{\"step\":3,\"total\":9}\n{\"step\":4,\"to";
   REQUIRE(run(workspace, "run", 6, {"--resume"}).code == 0);
   REQUIRE(run(workspace, "whole", 6).code == 0);
   check_same(workspace, "run", "whole");

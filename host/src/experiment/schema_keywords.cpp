@@ -28,7 +28,7 @@ void refuse_in_named(const json& schemas) {
 
 void refuse_in_keyword(const std::string& key, const json& value) {
   if (is_one_of(kRefused, key)) {
-    throw Error(ErrorCode::internal,
+    throw Error(ErrorCode::incompatible,
                 "the schema itself is wrong: its keyword \"" + key + "\" is not supported");
   }
   if (is_one_of(kOfData, key)) return;

@@ -6,7 +6,7 @@
 
 namespace grevy::host {
 
-// Errors: internal ("the schema itself is wrong: ...") for a keyword that could exhaust time or
+// Errors: incompatible ("the schema itself is wrong: ...") for a keyword that could exhaust time or
 // stack: $ref (circles), pattern and patternProperties (regular expressions).
 void refuse_keywords(const nlohmann::json& schema);
 

@@ -11,6 +11,7 @@
 #include <chrono>
 #include <cmath>
 #include <fstream>
+#include <limits>
 #include <optional>
 #include <sys/resource.h>
 
@@ -109,6 +110,13 @@ json statistics_of(const StepReport& report) {
   return values;
 }
 
+// Of a line of the log; after all others where it is none.
+std::int64_t step_of(const json& entry) {
+  const bool has_step =
+      entry.is_object() && entry.contains("step") && entry.at("step").is_number_integer();
+  return has_step ? entry.at("step").get<std::int64_t>() : std::numeric_limits<std::int64_t>::max();
+}
+
 // One JSON object a line, each line whole when the process dies.
 class Log {
  public:
@@ -118,7 +126,7 @@ class Log {
     std::ifstream old(file);
     for (std::string line; first_step > 0 && std::getline(old, line);) {
       const json entry = json::parse(line, nullptr, false);
-      if (entry.is_object() && entry.value("step", first_step) < first_step) kept += line + "\n";
+      if (step_of(entry) < first_step) kept += line + "\n";
     }
     write_file_atomically(file, {kept});
     stream_.open(file, std::ios::app);

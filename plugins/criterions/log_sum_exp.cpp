@@ -1,10 +1,10 @@
 #include "log_sum_exp.hpp"
 
 #include "kernels/row_kernels.hpp"
+#include "kernels/shares.hpp"
 
 #include <grevy/error.hpp>
 
-#include <ATen/Parallel.h>
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/csrc/autograd/function.h>
 #include <torch/csrc/autograd/functions/utils.h>
@@ -202,24 +202,6 @@ LogSumExp with_libtorch(const at::Tensor& rows, const at::Tensor& columns) {
   return {at::logsumexp(x - largest.unsqueeze(1), {1}), largest};
 }
 
-// The same number of shares for the same sizes and threads: the same bytes.
-std::int64_t num_shares(const Products& products, std::int64_t num_products) {
-  return std::clamp<std::int64_t>(
-      std::min<std::int64_t>(num_products / fewest_products,
-                             static_cast<std::int64_t>(products.num_blocks())),
-      1, at::get_num_threads());
-}
-
-template <class Body>
-void for_shares(const Products& products, std::int64_t shares, Body&& body) {
-  const auto blocks = static_cast<std::int64_t>(products.num_blocks());
-  at::parallel_for(0, shares, 1, [&](std::int64_t first, std::int64_t last) {
-    for (std::int64_t s = first; s < last; ++s)
-      body(static_cast<std::size_t>(s), static_cast<std::size_t>(blocks * s / shares),
-           static_cast<std::size_t>(blocks * (s + 1) / shares));
-  });
-}
-
 class LogSumExpBackward : public torch::autograd::Node {
  public:
   std::shared_ptr<const Products> products;
@@ -247,10 +229,11 @@ class LogSumExpBackward : public torch::autograd::Node {
     const at::Tensor weight = (gradient / sums).contiguous();
     std::vector<Products::Gradients> totals;
     for (std::int64_t s = 0; s < shares; ++s) totals.emplace_back(*products);
-    for_shares(*products, shares, [&](std::size_t s, std::size_t begin, std::size_t end) {
-      products->backward(begin, end, largest.data_ptr<float>(), weight.data_ptr<float>(),
-                         totals[s]);
-    });
+    kernels::for_shares(products->num_blocks(), shares,
+                        [&](std::size_t s, std::size_t begin, std::size_t end) {
+                          products->backward(begin, end, largest.data_ptr<float>(),
+                                             weight.data_ptr<float>(), totals[s]);
+                        });
     for (std::size_t s = 1; s < totals.size(); ++s) {
       totals[0].rows.add(totals[s].rows);
       totals[0].columns.add(totals[s].columns);
@@ -277,11 +260,13 @@ LogSumExp log_sum_exp_products(const at::Tensor& rows, const at::Tensor& columns
     return with_libtorch(rows, columns);
   const at::Tensor r = rows.detach(), c = columns.detach();
   const auto products = std::make_shared<const Products>(r, c);
-  const std::int64_t shares = num_shares(*products, r.size(0) * c.size(0));
+  const std::int64_t shares = kernels::num_shares(std::min(
+      r.size(0) * c.size(0) / fewest_products, static_cast<std::int64_t>(products->num_blocks())));
   const at::Tensor largest = at::empty({r.size(0)}, at::kFloat), sums = at::empty_like(largest);
-  for_shares(*products, shares, [&](std::size_t, std::size_t begin, std::size_t end) {
-    products->forward(begin, end, largest.data_ptr<float>(), sums.data_ptr<float>());
-  });
+  kernels::for_shares(
+      products->num_blocks(), shares, [&](std::size_t, std::size_t begin, std::size_t end) {
+        products->forward(begin, end, largest.data_ptr<float>(), sums.data_ptr<float>());
+      });
   at::Tensor log_sum = sums.log();
   if (!torch::autograd::compute_requires_grad(rows, columns)) return {log_sum, largest};
   auto node =

@@ -113,7 +113,6 @@ class ConvStack::Group {
     out_rows_ = out_rows;
   }
   void add(const Piece& piece) { pieces_.push_back(piece); }
-  std::size_t size() const { return pieces_.size(); }
   std::size_t out_rows() const { return out_rows_; }
 
   void forward(const Output& output) {

@@ -53,7 +53,6 @@ class ConvStack {
     std::size_t count = 0, length = 0;
   };
   std::size_t reach() const { return reach_; }
-  std::size_t num_rows(const Input& input) const { return input.count * (input.length - reach_); }
 
   // What backward() needs: the outputs of all layers but the last and the slopes of their GELUs.
   std::size_t saved_size(const Input& input) const;

@@ -1,5 +1,7 @@
 #include "convolutions.hpp"
 
+#include "kernels/shares.hpp"
+
 #include <grevy/error.hpp>
 
 #include <ATen/Parallel.h>
@@ -89,17 +91,13 @@ class ConvolutionsBackward : public torch::autograd::Node {
     const ConvStack::Input input = input_of(windows);
     const at::Tensor dense = gradient.transpose(1, 2).contiguous();
     const ConvStack::Output output = output_of(rows, lengths, values);
-    const auto pieces = static_cast<std::int64_t>(stack->num_pieces(input));
+    const std::size_t pieces = stack->num_pieces(input);
     const std::int64_t shares =
-        std::clamp<std::int64_t>(pieces / fewest_pieces, 1, at::get_num_threads());
+        kernels::num_shares(static_cast<std::int64_t>(pieces) / fewest_pieces);
     std::vector<std::vector<std::vector<float>>> sums(static_cast<std::size_t>(shares));
-    at::parallel_for(0, shares, 1, [&](std::int64_t first, std::int64_t last) {
-      for (std::int64_t s = first; s < last; ++s) {
-        auto& sum = sums[static_cast<std::size_t>(s)] = stack->zero_gradients();
-        stack->backward(input, static_cast<std::size_t>(pieces * s / shares),
-                        static_cast<std::size_t>(pieces * (s + 1) / shares), output,
-                        dense.data_ptr<float>(), sum);
-      }
+    kernels::for_shares(pieces, shares, [&](std::size_t s, std::size_t begin, std::size_t end) {
+      sums[s] = stack->zero_gradients();
+      stack->backward(input, begin, end, output, dense.data_ptr<float>(), sums[s]);
     });
     return unpack(sums);
   }

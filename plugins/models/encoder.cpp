@@ -104,13 +104,11 @@ void Encoder::add(const ConvLayer& layer, const Affine& affine) {
   if (steps_.empty()) {
     convolutions_.add(layer, affine);
     ++num_positions_;
-  } else if (layer.residual) {
-    add([affine](const at::Tensor& x) {
-      return x.slice(2, 1, -1) + at::gelu(at::conv1d(x, affine.weight, affine.bias));
-    });
-  } else {
-    add([affine](const at::Tensor& x) { return at::conv1d(x, affine.weight, affine.bias); });
+    return;
   }
+  Convolutions one;
+  one.add(layer, affine);
+  add([one](const at::Tensor& x) mutable { return one(x, false); });
 }
 
 void Encoder::conv(std::int64_t out, std::int64_t kernel, std::int64_t stride) {

@@ -153,6 +153,21 @@ TEST_CASE("doctor tells versions, threads, devices and plugins") {
   for (const auto& [key, value] : document.items()) CHECK_MESSAGE(contains(plain, key + ":"), key);
 }
 
+TEST_CASE("OpenBLAS takes the kernels that the user asks for") {
+  const Workspace workspace;
+  const auto kernels = [&] {
+    return json::parse(workspace.grevy({"doctor", "--json"}).out).at("blas_kernels");
+  };
+  if (kernels() == "") return;  // another BLAS
+  setenv("OPENBLAS_CORETYPE", "Nehalem", 1);
+  const json asked = kernels();
+  unsetenv("OPENBLAS_CORETYPE");
+  CHECK(asked == "Nehalem");
+#ifdef __x86_64__
+  if (__builtin_cpu_supports("avx2")) CHECK(kernels() != "Prescott");
+#endif
+}
+
 TEST_CASE("transform gives the run's embedding, unpadded and in chunks too") {
   const Workspace workspace;
   workspace.write_experiment();

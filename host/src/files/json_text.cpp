@@ -1,7 +1,5 @@
 #include "files/json_text.hpp"
 
-#include <grevy/error.hpp>
-
 namespace grevy::host {
 namespace {
 
@@ -20,15 +18,22 @@ std::string reason_of(const json::exception& error) {
   return text.size() > longest ? text.substr(0, longest) + "..." : text;
 }
 
-template <typename Input>
-json parse(Input&& input, bool comments, const std::string& where) {
-  using Event = json::parse_event_t;
-  const auto limit = [&](int depth, Event event, const json&) {
+// Calls `fail` for what nests deeper than so many levels.
+template <class Fail>
+auto depth_limit(int levels, Fail&& fail) {
+  return [levels, fail](int depth, json::parse_event_t event, const json&) {
+    using Event = json::parse_event_t;
     const bool goes_deeper = event == Event::array_start || event == Event::object_start;
-    if (goes_deeper && depth >= json_depth_limit)
-      fail(where, "nested deeper than " + std::to_string(json_depth_limit) + " levels");
+    if (goes_deeper && depth >= levels) fail();
     return true;
   };
+}
+
+template <typename Input>
+json parse(Input&& input, bool comments, const std::string& where) {
+  const auto limit = depth_limit(json_depth_limit, [&] {
+    fail(where, "nested deeper than " + std::to_string(json_depth_limit) + " levels");
+  });
   try {
     return json::parse(input, limit, true, comments);
   } catch (const json::exception& error) {
@@ -44,6 +49,12 @@ json parse_json(std::string_view text, const std::string& where) {
 
 json parse_json(std::istream& stream, const std::string& where) {
   return parse(stream, true, where);
+}
+
+json parse_shallow(std::string_view text, ErrorCode code, bool discard) {
+  constexpr int levels = 32;
+  const auto limit = depth_limit(levels, [&] { throw Error(code, "nested too deeply"); });
+  return json::parse(text, limit, !discard);
 }
 
 }  // namespace grevy::host

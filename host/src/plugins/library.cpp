@@ -1,7 +1,7 @@
 #include "plugins/library.hpp"
 
+#include "files/json_text.hpp"
 #include "plugins/elf_notes.hpp"
-#include "plugins/shallow_json.hpp"
 
 #include <grevy/stamp.hpp>
 

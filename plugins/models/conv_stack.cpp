@@ -6,10 +6,9 @@
 namespace grevy::models {
 namespace {
 
-// Long windows are cut, so that a piece's rows stay in the second-level cache.
-constexpr std::size_t longest_piece = 64;
-// Rows of the first layer that are worked on together.
-constexpr std::size_t rows_of_a_group = 108;
+// First-layer rows of a block: few enough for the second-level cache, many enough for little to be
+// computed again in the next one.
+constexpr std::size_t rows_of_a_block = 216;
 
 std::size_t padded(std::size_t width) {
   const std::size_t lanes = kernels::row_kernels().lanes;
@@ -63,130 +62,132 @@ ConvStack::ConvStack(const std::vector<ConvLayer>& layers, const std::vector<con
   }
 }
 
-// ---- pieces ----
+// ---- blocks ----
 
-std::size_t ConvStack::pieces_per_window(const Input& input) const {
-  return (input.length - reach_ + longest_piece - 1) / longest_piece;
+// How many rows of a layer's output one window needs.
+std::size_t ConvStack::rows_of_layer(std::size_t layer) const {
+  std::size_t rows = 1;
+  for (std::size_t l = layers_.size() - 1; l > layer; --l) rows += layers_[l].layer.kernel - 1;
+  return rows;
 }
 
-std::size_t ConvStack::num_pieces(const Input& input) const {
-  return input.count * pieces_per_window(input);
-}
-
-std::size_t ConvStack::rows_of_layer(std::size_t layer, std::size_t out_rows) const {
-  for (std::size_t l = layers_.size() - 1; l > layer; --l) out_rows += layers_[l].layer.kernel - 1;
-  return out_rows;
-}
-
-std::size_t ConvStack::saved_size(std::size_t out_rows) const {
-  std::size_t size = 0;
-  for (std::size_t l = 0; l + 1 < layers_.size(); ++l)
-    size += 2 * rows_of_layer(l, out_rows) * layers_[l].width;
-  return size;
-}
-
-std::size_t ConvStack::saved_size(const Input& input) const {
-  const std::size_t rows = input.length - reach_, whole = rows / longest_piece,
-                    rest = rows % longest_piece;
-  return input.count * (whole * saved_size(longest_piece) + (rest == 0 ? 0 : saved_size(rest)));
-}
-
-ConvStack::Piece ConvStack::piece(const Input& input, std::size_t number) const {
-  const std::size_t per_window = pieces_per_window(input), window = number / per_window,
-                    part = number % per_window, rows = input.length - reach_;
-  Piece p{};
-  p.rows = std::min(longest_piece, rows - part * longest_piece);
-  p.first_row = window * rows + part * longest_piece;
-  p.in = input.rows + (window * input.length + part * longest_piece) * layers_.front().in_width;
-  p.saved = window * saved_size(Input{nullptr, 1, input.length}) + part * saved_size(longest_piece);
-  return p;
-}
-
-// ---- groups: pieces of the same length, worked on layer by layer ----
-
-class ConvStack::Group {
- public:
-  explicit Group(const ConvStack& stack) : stack_(stack), kernels_(stack.kernels_) {}
-
-  void start(std::size_t out_rows) {
-    pieces_.clear();
-    out_rows_ = out_rows;
+// A window adds those rows that the one before it does not need.
+ConvStack::Plan ConvStack::plan(const Input& input) const {
+  const std::size_t last = layers_.size() - 1, first_rows = rows_of_layer(0);
+  Plan plan;
+  std::size_t rows = 0;
+  for (std::size_t w = 0; w < input.count; ++w) {
+    std::size_t gap = w == 0 ? 0 : static_cast<std::size_t>(input.starts[w] - input.starts[w - 1]);
+    if (w == 0 || rows + std::min(gap, first_rows) > rows_of_a_block) {
+      plan.blocks.push_back({w, w, plan.saved_size});
+      rows = 0;
+      gap = first_rows;
+    }
+    plan.blocks.back().end = w + 1;
+    rows += std::min(gap, first_rows);
+    for (std::size_t l = 0; l < last; ++l)
+      plan.saved_size += 2 * std::min(gap, rows_of_layer(l)) * layers_[l].width;
   }
-  void add(const Piece& piece) { pieces_.push_back(piece); }
-  std::size_t out_rows() const { return out_rows_; }
+  return plan;
+}
 
-  void forward(const Output& output) {
-    const std::size_t last = stack_.layers_.size() - 1;
-    place(output.saved);
-    for (std::size_t l = 0; l <= last; ++l) {
+// One block after the other, layer by layer.
+class ConvStack::Pass {
+ public:
+  Pass(const ConvStack& stack, const Input& input, const Output& output)
+      : stack_(stack), kernels_(stack.kernels_), input_(input), output_(output) {
+    layers_.resize(stack.layers_.size());
+  }
+
+  void forward(const Block& block) {
+    start(block);
+    for (std::size_t l = 0; l < layers_.size(); ++l) {
       const PackedLayer& layer = stack_.layers_[l];
-      const std::size_t rows = stack_.rows_of_layer(l, out_rows_);
-      if (l == last) {
-        last_.resize(pieces_.size() * rows * layer.width);
-        point(
-            out_, [&](std::size_t p) { return last_.data() + p * rows * layer.width; }, rows,
-            layer.width);
-      } else {
-        point(
-            out_, [&](std::size_t p) { return values_[p] + offset(l); }, rows, layer.width);
-      }
-      point(
-          in_, [&](std::size_t p) { return input_of(l, p); }, rows, layer.in_width);
+      point_to_inputs(l);
+      point_to_rows(out_, layers_[l].values, num_rows(l), layer.width);
       fill_up(layer);
       kernels_.multiply(in_.data(), out_.data(), out_.size(), layer.weights.data(), layer.depth(),
                         layer.width, layer.bias.data());
-      if (l < last) activate(l, rows, output.saved != nullptr);
+      if (l < last()) activate(l);
     }
-    write(output);
+    write(block);
   }
 
-  void backward(const Output& output, const float* gradient,
+  void backward(const Block& block, const float* gradient,
                 std::vector<std::vector<float>>& gradients) {
-    const std::size_t last = stack_.layers_.size() - 1;
-    place(output.saved);
-    read(output, gradient);
-    for (std::size_t l = last;; --l) {
+    start(block);
+    read(block, gradient);
+    for (std::size_t l = last();; --l) {
       const PackedLayer& layer = stack_.layers_[l];
-      const std::size_t rows = stack_.rows_of_layer(l, out_rows_), size = rows * layer.width;
-      point(
-          in_, [&](std::size_t p) { return input_of(l, p); }, rows, layer.in_width);
-      point(
-          out_, [&](std::size_t p) { return raw_.data() + p * size; }, rows, layer.width);
+      point_to_inputs(l);
+      point_to_rows(out_, raw_.data(), num_rows(l), layer.width);
       kernels_.outer(in_.data(), out_.data(), out_.size(), gradients[l].data(), layer.depth(),
                      layer.width);
       float* bias = gradients[l].data() + layer.depth() * layer.width;
       for (const float* row : out_) kernels_.add(bias, row, layer.width);
       if (l == 0) return;
-      pass_on(l, rows);
+      pass_on(l);
     }
   }
 
  private:
-  // Where layer l's output lies inside a piece's saved part: values, then slopes.
-  std::size_t offset(std::size_t layer) const {
-    std::size_t before = 0;
-    for (std::size_t l = 0; l < layer; ++l)
-      before += 2 * stack_.rows_of_layer(l, out_rows_) * stack_.layers_[l].width;
-    return before;
-  }
-  const float* input_of(std::size_t layer, std::size_t p) const {
-    return layer == 0 ? pieces_[p].in : values_[p] + offset(layer - 1);
-  }
-  // Parts of `saved`, or of a buffer of the group's own.
-  void place(float* saved) {
-    const std::size_t size = stack_.saved_size(out_rows_);
-    if (saved == nullptr) scratch_.resize(pieces_.size() * size);
-    values_.clear();
-    for (std::size_t p = 0; p < pieces_.size(); ++p)
-      values_.push_back(saved == nullptr ? scratch_.data() + p * size : saved + pieces_[p].saved);
-  }
-  template <class Pointers, class Begin>
-  void point(Pointers& pointers, Begin&& begin, std::size_t rows, std::size_t width) const {
-    pointers.clear();
-    for (std::size_t p = 0; p < pieces_.size(); ++p) {
-      auto* row = begin(p);
-      for (std::size_t t = 0; t < rows; ++t) pointers.push_back(row + t * width);
+  struct Layer {
+    // For each row of output the first row of its input: among those of the layer before, for the
+    // first layer in memory.
+    std::vector<std::int64_t> inputs;
+    float* values = nullptr;  // output
+    float* slopes = nullptr;  // of the GELU; null: not wanted
+  };
+  std::size_t last() const { return layers_.size() - 1; }
+  std::size_t num_rows(std::size_t l) const { return layers_[l].inputs.size(); }
+
+  void start(const Block& block) {
+    collect_rows(block);
+    std::size_t size = 0;
+    for (std::size_t l = 0; l < last(); ++l) size += 2 * num_rows(l) * stack_.layers_[l].width;
+    if (output_.saved == nullptr) scratch_.resize(size);
+    float* next = output_.saved == nullptr ? scratch_.data() : output_.saved + block.saved;
+    for (std::size_t l = 0; l < last(); ++l) {
+      const std::size_t values = num_rows(l) * stack_.layers_[l].width;
+      layers_[l].values = next;
+      layers_[l].slopes = output_.saved == nullptr ? nullptr : next + values;
+      next += 2 * values;
     }
+    embedding_.resize(num_rows(last()) * stack_.layers_.back().width);
+    layers_.back().values = embedding_.data();
+  }
+
+  // The rows that a layer must give are those that the next one reads, each once. They ascend, so
+  // the newest are those of the row at hand.
+  void collect_rows(const Block& block) {
+    rows_.assign(input_.starts + block.begin, input_.starts + block.end);
+    for (std::size_t l = last(); l > 0; --l) {
+      const auto kernel = static_cast<std::int64_t>(stack_.layers_[l].layer.kernel);
+      std::vector<std::int64_t>& inputs = layers_[l].inputs;
+      inputs.clear();
+      before_rows_.clear();
+      for (const std::int64_t row : rows_) {
+        std::int64_t next = before_rows_.empty() ? row : std::max(row, before_rows_.back() + 1);
+        for (; next < row + kernel; ++next) before_rows_.push_back(next);
+        inputs.push_back(static_cast<std::int64_t>(before_rows_.size()) - kernel);
+      }
+      rows_.swap(before_rows_);
+    }
+    layers_.front().inputs = rows_;
+  }
+
+  const float* input_row(std::size_t l, std::size_t row) const {
+    const float* rows = l == 0 ? input_.rows : layers_[l - 1].values;
+    return rows + static_cast<std::size_t>(layers_[l].inputs[row]) * stack_.layers_[l].in_width;
+  }
+  void point_to_inputs(std::size_t l) {
+    in_.clear();
+    for (std::size_t r = 0; r < num_rows(l); ++r) in_.push_back(input_row(l, r));
+  }
+  template <class Pointers, class Float>
+  static void point_to_rows(Pointers& pointers, Float* rows, std::size_t count, std::size_t width) {
+    pointers.clear();
+    for (std::size_t r = 0; r < count; ++r) pointers.push_back(rows + r * width);
   }
   // Whole blocks of rows: the rest is the last row again, into a row that nobody reads.
   void fill_up(const PackedLayer& layer) {
@@ -196,31 +197,43 @@ class ConvStack::Group {
       out_.push_back(spare_.data());
     }
   }
-  void activate(std::size_t l, std::size_t rows, bool with_slopes) {
-    const PackedLayer& layer = stack_.layers_[l];
-    const std::size_t size = rows * layer.width;
-    for (std::size_t p = 0; p < pieces_.size(); ++p) {
-      float* values = values_[p] + offset(l);
-      kernels_.gelu(values, with_slopes ? values + size : nullptr, size);
-      if (layer.layer.residual) kernels_.add(values, input_of(l, p) + layer.in_width, size);
+  // visit(first row, count): stretches of output rows whose input rows follow each other.
+  template <class Visit>
+  void for_stretches(std::size_t l, Visit&& visit) const {
+    const std::vector<std::int64_t>& inputs = layers_[l].inputs;
+    for (std::size_t begin = 0, end = 0; begin < inputs.size(); begin = end) {
+      for (end = begin + 1; end < inputs.size() && inputs[end] == inputs[end - 1] + 1;) ++end;
+      visit(begin, end - begin);
     }
   }
-  // From `raw_`, gradients of what the kernel of layer l gave, to those of the layer before it.
-  void pass_on(std::size_t l, std::size_t rows) {
+
+  void activate(std::size_t l) {
     const PackedLayer& layer = stack_.layers_[l];
-    const std::size_t in_rows = rows + layer.layer.kernel - 1, in_size = in_rows * layer.in_width,
-                      size = rows * layer.width;
-    before_.assign(pieces_.size() * in_size, 0.0F);
+    float* values = layers_[l].values;
+    kernels_.gelu(values, layers_[l].slopes, num_rows(l) * layer.width);
+    if (!layer.layer.residual) return;
+    for_stretches(l, [&](std::size_t begin, std::size_t count) {
+      kernels_.add(values + begin * layer.width, input_row(l, begin) + layer.in_width,
+                   count * layer.width);
+    });
+  }
+
+  // From `raw_`, gradients of what the kernel of layer l gave, to those of the layer before it.
+  void pass_on(std::size_t l) {
+    const PackedLayer& layer = stack_.layers_[l];
+    before_.assign(num_rows(l - 1) * layer.in_width, 0.0F);
+    const auto target = [&](std::size_t row, std::size_t k) {
+      return before_.data() +
+             (static_cast<std::size_t>(layers_[l].inputs[row]) + k) * layer.in_width;
+    };
     if (layer.layer.residual)
-      for (std::size_t p = 0; p < pieces_.size(); ++p)
-        std::copy_n(after_.data() + p * size, size, before_.data() + p * in_size + layer.in_width);
+      for_stretches(l, [&](std::size_t begin, std::size_t count) {
+        std::copy_n(after_.data() + begin * layer.width, count * layer.width, target(begin, 1));
+      });
     for (std::size_t k = 0; k < layer.layer.kernel; ++k) {
-      point(
-          in_, [&](std::size_t p) -> const float* { return raw_.data() + p * size; }, rows,
-          layer.width);
-      point(
-          out_, [&](std::size_t p) { return before_.data() + p * in_size + k * layer.in_width; },
-          rows, layer.in_width);
+      point_to_rows(in_, static_cast<const float*>(raw_.data()), num_rows(l), layer.width);
+      out_.clear();
+      for (std::size_t r = 0; r < num_rows(l); ++r) out_.push_back(target(r, k));
       fill_up(layer);
       kernels_.multiply(in_.data(), out_.data(), out_.size(),
                         layer.transposed.data() + k * layer.width * layer.in_width, layer.width,
@@ -228,83 +241,59 @@ class ConvStack::Group {
     }
     after_.swap(before_);
     raw_.resize(after_.size());
-    for (std::size_t p = 0; p < pieces_.size(); ++p) {
-      const float* slope = values_[p] + offset(l - 1) + in_size;
-      kernels_.product(after_.data() + p * in_size, slope, raw_.data() + p * in_size, in_size);
-    }
+    kernels_.product(after_.data(), layers_[l - 1].slopes, raw_.data(), raw_.size());
   }
-  // visit(row of `padded`, its number among all output rows)
-  template <class Visit>
-  void for_out_rows(std::vector<float>& padded, Visit&& visit) const {
-    const std::size_t width = stack_.layers_.back().width;
-    for (std::size_t p = 0; p < pieces_.size(); ++p)
-      for (std::size_t t = 0; t < out_rows_; ++t)
-        visit(padded.data() + (p * out_rows_ + t) * width, pieces_[p].first_row + t);
-  }
-  void write(const Output& output) {
-    const std::size_t n = stack_.layers_.back().layer.out;
-    for_out_rows(last_, [&](float* row, std::size_t number) {
-      const float length = stack_.normalized_ ? normalize(row, n) : 1;
-      if (output.lengths != nullptr) output.lengths[number] = length;
-      std::copy_n(row, n, output.rows + number * n);
-    });
-  }
-  // Gradients of the last layer's output. Of y = x / |x|: (g - y (y . g)) / |x|.
-  void read(const Output& output, const float* gradient) {
+
+  void write(const Block& block) {
     const PackedLayer& layer = stack_.layers_.back();
     const std::size_t n = layer.layer.out;
-    raw_.assign(pieces_.size() * out_rows_ * layer.width, 0.0F);
-    for_out_rows(raw_, [&](float* row, std::size_t number) {
-      const float* g = gradient + number * n;
+    for (std::size_t w = block.begin; w < block.end; ++w) {
+      float* row = embedding_.data() + (w - block.begin) * layer.width;
+      const float length = stack_.normalized_ ? normalize(row, n) : 1;
+      if (output_.lengths != nullptr) output_.lengths[w] = length;
+      std::copy_n(row, n, output_.rows + w * n);
+    }
+  }
+
+  // Gradients of the last layer's output. Of y = x / |x|: (g - y (y . g)) / |x|.
+  void read(const Block& block, const float* gradient) {
+    const PackedLayer& layer = stack_.layers_.back();
+    const std::size_t n = layer.layer.out;
+    raw_.assign(num_rows(last()) * layer.width, 0.0F);
+    for (std::size_t w = block.begin; w < block.end; ++w) {
+      float* row = raw_.data() + (w - block.begin) * layer.width;
+      const float* g = gradient + w * n;
       std::copy_n(g, n, row);
-      if (!stack_.normalized_) return;
-      const float* y = output.rows + number * n;
+      if (!stack_.normalized_) continue;
+      const float* y = output_.rows + w * n;
       float along = 0;
       for (std::size_t d = 0; d < n; ++d) along += y[d] * g[d];
-      for (std::size_t d = 0; d < n; ++d) row[d] = (g[d] - y[d] * along) / output.lengths[number];
-    });
+      for (std::size_t d = 0; d < n; ++d) row[d] = (g[d] - y[d] * along) / output_.lengths[w];
+    }
   }
 
   const ConvStack& stack_;
   const kernels::RowKernels& kernels_;
-  std::vector<Piece> pieces_;
-  std::size_t out_rows_ = 0;
-  std::vector<float*> values_;  // of each piece
+  const Input& input_;
+  const Output& output_;
+  std::vector<Layer> layers_;
+  std::vector<std::int64_t> rows_, before_rows_;
   std::vector<const float*> in_;
   std::vector<float*> out_;
-  std::vector<float> scratch_, last_, spare_;
+  std::vector<float> scratch_, embedding_, spare_;
   std::vector<float> after_, before_, raw_;  // gradients
 };
 
-std::size_t ConvStack::group_size(std::size_t out_rows) const {
-  return std::max<std::size_t>(1, rows_of_a_group / rows_of_layer(0, out_rows));
+void ConvStack::forward(const Input& input, const Share& share, const Output& output) const {
+  Pass pass(*this, input, output);
+  for (std::size_t b = share.begin; b < share.end; ++b) pass.forward(share.plan.blocks[b]);
 }
 
-template <class Work>
-void ConvStack::for_groups(const Input& input, std::size_t begin, std::size_t end,
-                           Work&& work) const {
-  Group group(*this);
-  for (std::size_t next = begin; next < end;) {
-    group.start(piece(input, next).rows);
-    const std::size_t most = std::min(end, next + group_size(group.out_rows()));
-    for (; next < most; ++next) {
-      const Piece p = piece(input, next);
-      if (p.rows != group.out_rows()) break;
-      group.add(p);
-    }
-    work(group);
-  }
-}
-
-void ConvStack::forward(const Input& input, std::size_t begin, std::size_t end,
-                        const Output& output) const {
-  for_groups(input, begin, end, [&](Group& group) { group.forward(output); });
-}
-
-void ConvStack::backward(const Input& input, std::size_t begin, std::size_t end,
-                         const Output& output, const float* gradient,
-                         std::vector<std::vector<float>>& gradients) const {
-  for_groups(input, begin, end, [&](Group& group) { group.backward(output, gradient, gradients); });
+void ConvStack::backward(const Input& input, const Share& share, const Output& output,
+                         const float* gradient, std::vector<std::vector<float>>& gradients) const {
+  Pass pass(*this, input, output);
+  for (std::size_t b = share.begin; b < share.end; ++b)
+    pass.backward(share.plan.blocks[b], gradient, gradients);
 }
 
 std::vector<std::vector<float>> ConvStack::zero_gradients() const {

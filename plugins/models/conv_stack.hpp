@@ -1,13 +1,14 @@
-// A stack of convolutions over windows whose rows (one time, all channels) lie one after the other:
-// Conv + GELU, residual blocks x[1..-1] + GELU(Conv(x)), a last Conv, rows scaled to length 1
-// perhaps. Forward and backward with respect to the weights; nothing is copied or rearranged.
-// float32, CPU.
+// A stack of convolutions over windows of rows (one time, all channels) that lie one after the
+// other in memory: Conv + GELU, residual blocks x[1..-1] + GELU(Conv(x)), a last Conv, rows scaled
+// to length 1 perhaps. Forward and backward with respect to the weights; nothing is copied or
+// rearranged, and what windows share is computed once. float32, CPU.
 #ifndef GREVY_PLUGINS_MODELS_CONV_STACK_HPP
 #define GREVY_PLUGINS_MODELS_CONV_STACK_HPP
 
 #include "kernels/row_kernels.hpp"
 
 #include <cstddef>
+#include <cstdint>
 #include <vector>
 
 namespace grevy::models {
@@ -47,48 +48,47 @@ class ConvStack {
             const std::vector<const float*>& biases, bool normalized);
   bool is_normalized() const { return normalized_; }
 
-  // Windows of `length` rows each, one after the other; every one gives length - reach() rows.
+  // Windows of reach() + 1 rows each, in one stretch of rows; each gives one row of output.
   struct Input {
     const float* rows = nullptr;
-    std::size_t count = 0, length = 0;
+    const std::int64_t* starts = nullptr;  // first row of each window, ascending, each once
+    std::size_t count = 0;
   };
   std::size_t reach() const { return reach_; }
 
-  // What backward() needs: the outputs of all layers but the last and the slopes of their GELUs.
-  std::size_t saved_size(const Input& input) const;
+  // Windows that are worked on together, and where their part of Output::saved begins.
+  struct Block {
+    std::size_t begin = 0, end = 0, saved = 0;
+  };
+  struct Plan {
+    std::vector<Block> blocks;
+    std::size_t saved_size = 0;  // floats
+  };
+  Plan plan(const Input& input) const;
 
-  // A share of the work: pieces [begin, end) of num_pieces(input), which may run at the same time.
-  std::size_t num_pieces(const Input& input) const;
   // What forward() gives, and backward() needs again.
   struct Output {
-    float* rows = nullptr;     // (count, length - reach, num_output)
+    float* rows = nullptr;     // (count, num_output)
     float* lengths = nullptr;  // of each row before it was scaled; not needed where nothing is
-    float* saved = nullptr;    // saved_size(input); null: no backward()
+    float* saved = nullptr;    // of all layers but the last outputs and slopes of their GELUs:
+                               // Plan::saved_size; null: no backward()
   };
-  void forward(const Input& input, std::size_t begin, std::size_t end, const Output& output) const;
+  // A share of the work: blocks [begin, end) of the plan. Shares may run at the same time.
+  struct Share {
+    const Plan& plan;
+    std::size_t begin = 0, end = 0;
+  };
+  void forward(const Input& input, const Share& share, const Output& output) const;
   // gradient: like Output::rows. Adds to `gradients`, one per layer, packed, gradient_size() floats
   // each.
-  void backward(const Input& input, std::size_t begin, std::size_t end, const Output& output,
-                const float* gradient, std::vector<std::vector<float>>& gradients) const;
+  void backward(const Input& input, const Share& share, const Output& output, const float* gradient,
+                std::vector<std::vector<float>>& gradients) const;
   std::vector<std::vector<float>> zero_gradients() const;
   const std::vector<PackedLayer>& layers() const { return layers_; }
 
  private:
-  // Consecutive output rows of a window.
-  struct Piece {
-    const float* in;
-    std::size_t rows;       // of output
-    std::size_t first_row;  // of all output rows
-    std::size_t saved;      // where its part of `saved` begins
-  };
-  std::size_t pieces_per_window(const Input& input) const;
-  Piece piece(const Input& input, std::size_t number) const;
-  std::size_t rows_of_layer(std::size_t layer, std::size_t out_rows) const;
-  std::size_t saved_size(std::size_t out_rows) const;
-  std::size_t group_size(std::size_t out_rows) const;
-  class Group;
-  template <class Work>
-  void for_groups(const Input& input, std::size_t begin, std::size_t end, Work&& work) const;
+  class Pass;
+  std::size_t rows_of_layer(std::size_t layer) const;
 
   std::vector<PackedLayer> layers_;
   std::size_t reach_ = 0;

@@ -20,8 +20,8 @@ namespace {
 using torch::autograd::SavedVariable;
 using torch::autograd::variable_list;
 
-// Pieces below which a thread of its own costs more than it saves.
-constexpr std::int64_t fewest_pieces = 48;
+// Blocks below which a thread of its own costs more than it saves.
+constexpr std::int64_t fewest_blocks = 16;
 
 at::Tensor with_libtorch(const std::vector<ConvLayer>& layers, at::Tensor x,
                          const std::vector<at::Tensor>& weights,
@@ -44,60 +44,172 @@ std::vector<const float*> pointers(const std::vector<at::Tensor>& tensors) {
   return all;
 }
 
-ConvStack::Input input_of(const at::Tensor& windows) {
-  return {windows.data_ptr<float>(), static_cast<std::size_t>(windows.size(0)),
-          static_cast<std::size_t>(windows.size(2))};
-}
-
 ConvStack::Output output_of(const at::Tensor& rows, const at::Tensor& lengths,
                             const at::Tensor& values) {
   const auto data = [](const at::Tensor& t) { return t.defined() ? t.data_ptr<float>() : nullptr; };
   return {data(rows), data(lengths), data(values)};
 }
 
+// (n, C, length): the windows of a series that begin at `starts`.
+at::Tensor cut(const at::Tensor& series, const at::Tensor& starts, std::int64_t length) {
+  const at::Tensor rows = starts.unsqueeze(1) + at::arange(length, starts.options());
+  return series.index_select(0, rows.flatten().to(series.device()))
+      .view({starts.size(0), length, series.size(1)})
+      .transpose(1, 2);
+}
+
+// int64 (n) with values in 0 .. most.
+void check(const at::Tensor& starts, std::int64_t most) {
+  if (starts.dim() != 1 || starts.scalar_type() != at::kLong)
+    throw Error(ErrorCode::invalid_type, "samples must be int64 with one axis");
+  if (starts.numel() == 0) return;
+  const auto lowest = starts.min().item<std::int64_t>(),
+             highest = starts.max().item<std::int64_t>();
+  if (lowest < 0 || highest > most)
+    throw Error(ErrorCode::out_of_range, "windows begin at rows " + std::to_string(lowest) +
+                                             " to " + std::to_string(highest) + "; must be 0 to " +
+                                             std::to_string(most));
+}
+
+}  // namespace
+
+// Where windows lie, each once, and what is asked for.
+struct PlacedWindows {
+  at::Tensor memory;                 // (n, C, T), or a series; needs no gradient
+  std::vector<std::int64_t> starts;  // rows in memory, ascending
+  // Per set the windows that it consists of, counted among `starts`; no sets: all windows, as the
+  // embedding of (n, C, T).
+  std::vector<std::vector<std::size_t>> sets;
+
+  ConvStack::Input input() const {
+    return {memory.data_ptr<float>(), starts.data(), starts.size()};
+  }
+
+  static PlacedWindows of(const at::Tensor& windows, std::int64_t reach) {
+    PlacedWindows all{windows, {}, {}};
+    const std::int64_t count = windows.size(0), length = windows.size(2);
+    all.starts.reserve(static_cast<std::size_t>(count * (length - reach)));
+    for (std::int64_t w = 0; w < count; ++w)
+      for (std::int64_t t = 0; t < length - reach; ++t) all.starts.push_back(w * length + t);
+    return all;
+  }
+
+  static PlacedWindows of(const at::Tensor& series, const std::vector<at::Tensor>& sets) {
+    PlacedWindows all{series, {}, {}};
+    struct Place {
+      std::int64_t start;
+      std::size_t set, row;
+    };
+    std::vector<Place> places;
+    for (std::size_t s = 0; s < sets.size(); ++s) {
+      const auto count = static_cast<std::size_t>(sets[s].size(0));
+      all.sets.emplace_back(count);
+      const at::Tensor starts = sets[s].contiguous();
+      for (std::size_t r = 0; r < count; ++r)
+        places.push_back({starts.data_ptr<std::int64_t>()[r], s, r});
+    }
+    std::sort(places.begin(), places.end(),
+              [](const Place& a, const Place& b) { return a.start < b.start; });
+    for (const Place& p : places) {
+      if (all.starts.empty() || all.starts.back() != p.start) all.starts.push_back(p.start);
+      all.sets[p.set][p.row] = all.starts.size() - 1;
+    }
+    return all;
+  }
+
+  // (n, C, L) of a set.
+  at::Tensor cut(const std::vector<std::size_t>& set, std::int64_t length) const {
+    std::vector<std::int64_t> rows;
+    for (const std::size_t window : set) rows.push_back(starts[window]);
+    return models::cut(memory, at::tensor(rows, at::kLong), length);
+  }
+};
+
+namespace {
+
+// What was made of windows, with what the backward pass needs.
+struct Embedded {
+  PlacedWindows windows;
+  std::shared_ptr<const ConvStack> stack;
+  ConvStack::Plan plan;
+  at::Tensor rows, lengths, values;  // ConvStack::Output
+
+  // (n, D, T'), or (n_i, D) per set.
+  std::vector<at::Tensor> outputs() const {
+    if (windows.sets.empty()) {
+      const std::int64_t n = windows.memory.size(0);
+      return {rows.view({n, rows.size(0) / n, rows.size(1)}).transpose(1, 2)};
+    }
+    std::vector<at::Tensor> all;
+    const std::int64_t width = rows.size(1);
+    for (const auto& set : windows.sets) {
+      all.push_back(at::empty({static_cast<std::int64_t>(set.size()), width}, at::kFloat));
+      auto* target = all.back().data_ptr<float>();
+      for (const std::size_t window : set)
+        target = std::copy_n(rows.data_ptr<float>() + static_cast<std::int64_t>(window) * width,
+                             width, target);
+    }
+    return all;
+  }
+
+  // Gradients of outputs() as one of `rows`.
+  at::Tensor of_rows(const variable_list& gradients) const {
+    if (windows.sets.empty()) return gradients[0].transpose(1, 2).contiguous();
+    const at::Tensor sum = at::zeros_like(rows);
+    const std::int64_t width = rows.size(1);
+    for (std::size_t s = 0; s < gradients.size(); ++s) {
+      if (!gradients[s].defined()) continue;
+      const at::Tensor dense = gradients[s].contiguous();
+      const auto* source = dense.data_ptr<float>();
+      for (const std::size_t window : windows.sets[s]) {
+        float* target = sum.data_ptr<float>() + static_cast<std::int64_t>(window) * width;
+        for (std::int64_t d = 0; d < width; ++d) target[d] += *source++;
+      }
+    }
+    return sum;
+  }
+};
+
 // The node of the graph. Its own arithmetic serves first gradients; with create_graph it does the
 // forward pass again with LibTorch's operations and differentiates that.
 class ConvolutionsBackward : public torch::autograd::Node {
  public:
-  std::shared_ptr<const ConvStack> stack;
+  std::unique_ptr<Embedded> embedded;  // null: released
   std::vector<ConvLayer> layers;
-  at::Tensor windows;                     // needs no gradient
-  at::Tensor rows, lengths, values;       // ConvStack::Output
-  std::int64_t version = 0;               // of rows
+  std::int64_t version = 0;               // of the rows
   std::vector<SavedVariable> parameters;  // weights, then biases
 
   variable_list apply(variable_list&& gradients) override {
-    if (!gradients[0].defined()) return variable_list(parameters.size());
-    if (stack == nullptr)
+    if (std::none_of(gradients.begin(), gradients.end(),
+                     [](const at::Tensor& g) { return g.defined(); }))
+      return variable_list(parameters.size());
+    if (embedded == nullptr)
       throw Error(ErrorCode::invalid_state, "a second backward pass needs retain_graph");
-    if (rows._version() != version)
+    if (embedded->rows._version() != version)
       throw Error(ErrorCode::invalid_state,
                   "an embedding was changed in place before its gradient");
-    return at::GradMode::is_enabled() ? differentiable(gradients[0]) : fast(gradients[0]);
+    return at::GradMode::is_enabled() ? differentiable(gradients) : fast(gradients);
   }
   void release_variables() override {
-    stack.reset();
-    windows.reset();
-    rows.reset();
-    lengths.reset();
-    values.reset();
+    embedded.reset();
     for (SavedVariable& p : parameters) p.reset_data();
   }
   std::string name() const override { return "GrevyConvolutionsBackward"; }
 
  private:
   // Sums over a fixed number of shares, in their order: the same bytes at the same thread count.
-  variable_list fast(const at::Tensor& gradient) const {
-    const ConvStack::Input input = input_of(windows);
-    const at::Tensor dense = gradient.transpose(1, 2).contiguous();
-    const ConvStack::Output output = output_of(rows, lengths, values);
-    const std::size_t pieces = stack->num_pieces(input);
+  variable_list fast(const variable_list& gradients) const {
+    const ConvStack& stack = *embedded->stack;
+    const at::Tensor dense = embedded->of_rows(gradients);
+    const ConvStack::Input input = embedded->windows.input();
+    const ConvStack::Output output = output_of(embedded->rows, embedded->lengths, embedded->values);
+    const std::size_t blocks = embedded->plan.blocks.size();
     const std::int64_t shares =
-        kernels::num_shares(static_cast<std::int64_t>(pieces) / fewest_pieces);
+        kernels::num_shares(static_cast<std::int64_t>(blocks) / fewest_blocks);
     std::vector<std::vector<std::vector<float>>> sums(static_cast<std::size_t>(shares));
-    kernels::for_shares(pieces, shares, [&](std::size_t s, std::size_t begin, std::size_t end) {
-      sums[s] = stack->zero_gradients();
-      stack->backward(input, begin, end, output, dense.data_ptr<float>(), sums[s]);
+    kernels::for_shares(blocks, shares, [&](std::size_t s, std::size_t begin, std::size_t end) {
+      sums[s] = stack.zero_gradients();
+      stack.backward(input, {embedded->plan, begin, end}, output, dense.data_ptr<float>(), sums[s]);
     });
     return unpack(sums);
   }
@@ -105,7 +217,7 @@ class ConvolutionsBackward : public torch::autograd::Node {
   variable_list unpack(const std::vector<std::vector<std::vector<float>>>& sums) const {
     variable_list weights, biases;
     for (std::size_t l = 0; l < layers.size(); ++l) {
-      const PackedLayer& packed = stack->layers()[l];
+      const PackedLayer& packed = embedded->stack->layers()[l];
       const auto [in, out, kernel] = std::array{static_cast<std::int64_t>(packed.layer.in),
                                                 static_cast<std::int64_t>(packed.layer.out),
                                                 static_cast<std::int64_t>(packed.layer.kernel)};
@@ -118,21 +230,35 @@ class ConvolutionsBackward : public torch::autograd::Node {
     return weights;
   }
 
-  variable_list differentiable(const at::Tensor& gradient) {
+  variable_list differentiable(const variable_list& given) {
     variable_list all;
     for (const SavedVariable& p : parameters) all.push_back(p.unpack());
-    const auto middle = all.begin() + static_cast<std::ptrdiff_t>(layers.size());
-    const at::Tensor out = with_libtorch(layers, windows, {all.begin(), middle},
-                                         {middle, all.end()}, stack->is_normalized());
-    variable_list trained;
+    variable_list outputs, gradients, trained, found;
+    for (std::size_t i = 0; i < given.size(); ++i) {
+      if (!given[i].defined()) continue;
+      outputs.push_back(again(i, all));
+      gradients.push_back(given[i]);
+    }
     for (const at::Tensor& p : all)
       if (p.requires_grad()) trained.push_back(p);
-    const variable_list found = torch::autograd::grad({out}, trained, {gradient},
-                                                      /*retain_graph=*/true, /*create_graph=*/true);
-    variable_list gradients;
-    auto next = found.begin();
-    for (const at::Tensor& p : all) gradients.push_back(p.requires_grad() ? *next++ : at::Tensor());
-    return gradients;
+    const variable_list made = torch::autograd::grad(outputs, trained, gradients,
+                                                     /*retain_graph=*/true, /*create_graph=*/true);
+    auto next = made.begin();
+    for (const at::Tensor& p : all) found.push_back(p.requires_grad() ? *next++ : at::Tensor());
+    return found;
+  }
+
+  // Output number i by LibTorch's operations.
+  at::Tensor again(std::size_t i, const variable_list& all) const {
+    const auto middle = all.begin() + static_cast<std::ptrdiff_t>(layers.size());
+    const auto& windows = embedded->windows;
+    const bool is_normalized = embedded->stack->is_normalized();
+    const auto embed = [&](const at::Tensor& x) {
+      return with_libtorch(layers, x, {all.begin(), middle}, {middle, all.end()}, is_normalized);
+    };
+    if (windows.sets.empty()) return embed(windows.memory);
+    const auto length = static_cast<std::int64_t>(embedded->stack->reach()) + 1;
+    return embed(windows.cut(windows.sets[i], length)).squeeze(2);
   }
 };
 
@@ -155,10 +281,16 @@ bool Convolutions::fits() const {
          std::all_of(biases_.begin(), biases_.end(), is_plain);
 }
 
-// Windows must be rows of the recording: (n, T, C) in memory, shown as (n, C, T).
-bool Convolutions::fits(const at::Tensor& windows) const {
-  return fits() && windows.size(0) > 0 && is_plain(windows.transpose(1, 2)) &&
-         !(at::GradMode::is_enabled() && windows.requires_grad());
+// Rows must lie one after the other: (n, T, C) or (T, C).
+bool Convolutions::fits(const at::Tensor& rows) const {
+  return fits() && rows.size(0) > 0 && is_plain(rows) &&
+         !(at::GradMode::is_enabled() && rows.requires_grad());
+}
+
+std::int64_t Convolutions::reach() const {
+  std::int64_t reach = 0;
+  for (const ConvLayer& layer : layers_) reach += static_cast<std::int64_t>(layer.kernel) - 1;
+  return reach;
 }
 
 std::shared_ptr<const ConvStack> Convolutions::snapshot(bool normalized) const {
@@ -177,43 +309,63 @@ at::Tensor Convolutions::buffer(std::size_t size) {
   return buffers_.back();
 }
 
-at::Tensor Convolutions::operator()(const at::Tensor& windows, bool normalized) {
-  if (!fits(windows)) return with_libtorch(layers_, windows, weights_, biases_, normalized);
-  const auto stack = snapshot(normalized);
-  const ConvStack::Input input = input_of(windows);
+std::vector<at::Tensor> Convolutions::embed(PlacedWindows windows, bool normalized) {
   variable_list parameters = weights_;
   parameters.insert(parameters.end(), biases_.begin(), biases_.end());
   const bool differentiated = torch::autograd::compute_requires_grad(parameters);
-  const auto length = static_cast<std::int64_t>(input.length - stack->reach());
-  const at::Tensor values = differentiated ? buffer(stack->saved_size(input)) : at::Tensor();
-  at::Tensor rows, lengths, out;
+  auto e = std::make_unique<Embedded>();
+  e->windows = std::move(windows);
+  e->stack = snapshot(normalized);
+  variable_list outputs;
   {
     const at::NoGradGuard guard;
-    rows = at::empty({windows.size(0), length, static_cast<std::int64_t>(layers_.back().out)},
-                     at::kFloat);
-    if (differentiated) lengths = at::empty({windows.size(0), length}, at::kFloat);
-    const ConvStack::Output output = output_of(rows, lengths, values);
-    at::parallel_for(0, static_cast<std::int64_t>(stack->num_pieces(input)), fewest_pieces,
-                     [&](std::int64_t begin, std::int64_t end) {
-                       stack->forward(input, static_cast<std::size_t>(begin),
-                                      static_cast<std::size_t>(end), output);
-                     });
-    out = rows.transpose(1, 2);
+    const ConvStack::Input input = e->windows.input();
+    e->plan = e->stack->plan(input);
+    const auto count = static_cast<std::int64_t>(input.count);
+    e->rows = at::empty({count, static_cast<std::int64_t>(layers_.back().out)}, at::kFloat);
+    if (differentiated) {
+      e->lengths = at::empty({count}, at::kFloat);
+      e->values = buffer(e->plan.saved_size);
+    }
+    const ConvStack::Output output = output_of(e->rows, e->lengths, e->values);
+    at::parallel_for(
+        0, static_cast<std::int64_t>(e->plan.blocks.size()), fewest_blocks,
+        [&](std::int64_t begin, std::int64_t end) {
+          e->stack->forward(
+              input, {e->plan, static_cast<std::size_t>(begin), static_cast<std::size_t>(end)},
+              output);
+        });
+    outputs = e->outputs();
   }
-  if (!differentiated) return out;
+  if (!differentiated) return outputs;
   auto node = std::shared_ptr<ConvolutionsBackward>(new ConvolutionsBackward(),
                                                     torch::autograd::deleteNode);
   node->set_next_edges(torch::autograd::collect_next_edges(parameters));
-  node->stack = stack;
+  node->version = e->rows._version();
+  node->embedded = std::move(e);
   node->layers = layers_;
-  node->windows = windows;
-  node->rows = rows;
-  node->lengths = lengths;
-  node->values = values;
-  node->version = rows._version();
   for (const at::Tensor& p : parameters) node->parameters.emplace_back(p, false);
-  torch::autograd::set_history(out, node);
-  return out;
+  for (at::Tensor& output : outputs) torch::autograd::set_history(output, node);
+  return outputs;
+}
+
+at::Tensor Convolutions::operator()(const at::Tensor& windows, bool normalized) {
+  if (!fits(windows.transpose(1, 2)))
+    return with_libtorch(layers_, windows, weights_, biases_, normalized);
+  return embed(PlacedWindows::of(windows, reach()), normalized).front();
+}
+
+std::vector<at::Tensor> Convolutions::operator()(const at::Tensor& series,
+                                                 const std::vector<at::Tensor>& starts,
+                                                 bool normalized) {
+  for (const at::Tensor& set : starts) check(set, series.size(0) - reach() - 1);
+  if (fits(series)) return embed(PlacedWindows::of(series, starts), normalized);
+  std::vector<at::Tensor> outputs;
+  for (const at::Tensor& set : starts)
+    outputs.push_back(
+        with_libtorch(layers_, cut(series, set, reach() + 1), weights_, biases_, normalized)
+            .squeeze(2));
+  return outputs;
 }
 
 }  // namespace grevy::models

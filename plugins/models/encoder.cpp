@@ -62,6 +62,21 @@ at::Tensor Encoder::forward(const at::Tensor& windows) {
   return x.dim() > 2 && x.size(2) == 1 ? x.squeeze(2) : x;
 }
 
+bool Encoder::embeds_samples() const {
+  return steps_.empty() && convolutions_.fits() &&
+         convolutions_.reach() + 1 == info_.offset.length();
+}
+
+std::vector<std::vector<at::Tensor>> Encoder::forward_samples(const at::Tensor& series,
+                                                              const std::vector<at::Tensor>& sets) {
+  std::vector<at::Tensor> starts;
+  for (const at::Tensor& samples : sets) starts.push_back(samples - info_.offset.left);
+  std::vector<std::vector<at::Tensor>> embedded;
+  for (at::Tensor& set : convolutions_(series, starts, info_.normalized))
+    embedded.push_back({std::move(set)});
+  return embedded;
+}
+
 const void* Encoder::extension(std::string_view id) const noexcept {
   return id == GREVY_STREAM_EXTENSION && steps_.empty() && !convolutions_.empty() ? &stream_table_
                                                                                   : nullptr;

@@ -53,6 +53,11 @@ class Encoder : public Model {
   // Layers, then normalisation over the features, then the time axis is dropped where it is 1.
   at::Tensor forward(const at::Tensor& windows) override;
 
+  // Where all layers are convolutions.
+  bool embeds_samples() const override;
+  std::vector<std::vector<at::Tensor>> forward_samples(
+      const at::Tensor& series, const std::vector<at::Tensor>& sets) override;
+
   // "grevy.stream/1", where all layers are convolutions.
   const void* extension(std::string_view id) const noexcept override;
 

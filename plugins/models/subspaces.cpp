@@ -53,26 +53,54 @@ class Sliced : public Model {
     module_->set_training(training);
   }
 
+  at::Tensor forward(const at::Tensor& windows) final { return scaled(module_->forward(windows)); }
+  std::vector<at::Tensor> forward_all(const at::Tensor& windows) final {
+    return split(forward(windows));
+  }
+  bool embeds_samples() const final { return module_->embeds_samples(); }
+  std::vector<std::vector<at::Tensor>> forward_samples(const at::Tensor& series,
+                                                       const std::vector<at::Tensor>& sets) final {
+    auto embedded = module_->forward_samples(series, sets, 1);
+    for (std::vector<at::Tensor>& set : embedded) set = split(scaled(set.front()));
+    return embedded;
+  }
+
  protected:
   Sliced(Nested module, const Context& context)
       : module_(context.create<ModelRef>(module, "module")), info_(module_->info()) {
     adopt("module.", module_->tensors());
   }
 
-  void set_slices(Slices slices, bool renormalize) {
+  // pieces: parts of the embedding that are scaled to length 1 before it is cut; none, and
+  // renormalised: the slices are, each by itself.
+  void set_slices(Slices slices, bool renormalize, Slices pieces = {}) {
     slices_ = std::move(slices);
+    pieces_ = std::move(pieces);
     info_.num_tensors = 1 + static_cast<std::int64_t>(slices_.size());
     info_.normalized = renormalize;
   }
-  const Slices& slices() const { return slices_; }
   std::int64_t num_features() const { return info_.num_output; }
   bool is_convolutional() const { return info_.convolutional; }
-  at::Tensor encode(const at::Tensor& windows) const { return module_->forward(windows); }
 
  private:
+  at::Tensor scaled(const at::Tensor& embedding) const {
+    if (pieces_.empty()) return embedding;
+    std::vector<at::Tensor> parts;
+    for (const Slice& piece : pieces_) parts.push_back(unit(cut(embedding, piece)));
+    return at::cat(parts, 1);
+  }
+  std::vector<at::Tensor> split(const at::Tensor& embedding) const {
+    std::vector<at::Tensor> tensors = {embedding};
+    for (const Slice& s : slices_) {
+      const at::Tensor features = cut(embedding, s);
+      tensors.push_back(info_.normalized && pieces_.empty() ? unit(features) : features);
+    }
+    return tensors;
+  }
+
   Owned<ModelRef> module_;
   ModelInfo info_;
-  Slices slices_;
+  Slices slices_, pieces_;
 };
 
 // ---- dimensions --------------------------------------------------------------------------------
@@ -100,19 +128,8 @@ class Multiobjective : public Sliced {
     }
   };
 
-  Multiobjective(const Options& options, const Context& context)
-      : Sliced(options.module, context), renormalize_(options.renormalize) {
-    set_slices(make_slices(options), renormalize_);
-  }
-
-  at::Tensor forward(const at::Tensor& windows) override { return encode(windows); }
-  std::vector<at::Tensor> forward_all(const at::Tensor& windows) override {
-    std::vector<at::Tensor> tensors = {encode(windows)};
-    for (const Slice& s : slices()) {
-      const at::Tensor features = cut(tensors.front(), s);
-      tensors.push_back(renormalize_ ? unit(features) : features);
-    }
-    return tensors;
+  Multiobjective(const Options& options, const Context& context) : Sliced(options.module, context) {
+    set_slices(make_slices(options), options.renormalize);
   }
 
  private:
@@ -143,8 +160,6 @@ class Multiobjective : public Sliced {
   static std::string options_text(const std::vector<std::int64_t>& ends) {
     return nlohmann::json(ends).dump();
   }
-
-  bool renormalize_;
 };
 
 // ---- feature ranges ----------------------------------------------------------------------------
@@ -197,8 +212,7 @@ class Subspaces : public Sliced {
     }
   };
 
-  Subspaces(const Options& options, const Context& context)
-      : Sliced(options.module, context), renormalize_(options.renormalize) {
+  Subspaces(const Options& options, const Context& context) : Sliced(options.module, context) {
     if (context.name == "SubspaceMultiobjectiveConvolutionalModel" && !is_convolutional())
       refuse("the module is not convolutional; use SubspaceMultiobjectiveModel");
     Slices slices;
@@ -208,32 +222,16 @@ class Subspaces : public Sliced {
       slices.push_back({integer(range[0], "feature_ranges"), integer(range[1], "feature_ranges")});
     }
     check(slices);
-    if (renormalize_ && options.renormalize_mode != "per_slice")
-      pieces_ = pieces_of(slices, num_features());
-    if (renormalize_ && options.renormalize_mode == "pieces" && pieces_.empty())
+    Slices pieces;
+    if (options.renormalize && options.renormalize_mode != "per_slice")
+      pieces = pieces_of(slices, num_features());
+    if (options.renormalize && options.renormalize_mode == "pieces" && pieces.empty())
       refuse("feature_ranges " + text(slices) +
              ": do not divide into pieces; needed: disjoint ranges, or the whole embedding, [0, " +
              std::to_string(num_features()) +
              "], with disjoint and adjacent ranges that leave something over; or renormalize_mode "
              "\"per_slice\"");
-    set_slices(std::move(slices), renormalize_);
-  }
-
-  at::Tensor forward(const at::Tensor& windows) override {
-    const at::Tensor embedding = encode(windows);
-    if (pieces_.empty()) return embedding;
-    std::vector<at::Tensor> scaled;
-    for (const Slice& piece : pieces_) scaled.push_back(unit(cut(embedding, piece)));
-    return at::cat(scaled, 1);
-  }
-  std::vector<at::Tensor> forward_all(const at::Tensor& windows) override {
-    std::vector<at::Tensor> tensors = {forward(windows)};
-    const bool each = renormalize_ && pieces_.empty();
-    for (const Slice& s : slices()) {
-      const at::Tensor features = cut(tensors.front(), s);
-      tensors.push_back(each ? unit(features) : features);
-    }
-    return tensors;
+    set_slices(std::move(slices), options.renormalize, std::move(pieces));
   }
 
  private:
@@ -251,9 +249,6 @@ class Subspaces : public Sliced {
              std::to_string(missing - held.begin()) + "; together they must hold all " +
              std::to_string(num_features()));
   }
-
-  bool renormalize_;
-  Slices pieces_;  // empty: slices are scaled by themselves, or not at all
 };
 
 }  // namespace

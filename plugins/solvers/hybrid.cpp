@@ -36,6 +36,7 @@ class Hybrid : public Solver {
     wanted.num_positives = 2;
     return wanted;
   }
+  bool takes_samples() const override { return true; }
 
   void attach(std::vector<ModelRef> models, std::vector<CriterionRef> criterions) override {
     Solver::attach(std::move(models), std::move(criterions));
@@ -54,7 +55,8 @@ class Hybrid : public Solver {
       refuse("at least 2, and leave at least 2, when features are renormalised");
   }
 
-  // Behaviour first, then time; the positives come in that order. The encoder runs four times.
+  // Behaviour first, then time; the positives come in that order. The encoder sees four sets of
+  // windows.
   std::vector<Prediction> infer(const std::vector<Batch>& batches) override {
     const Embedded e = embed(batches);
     return {

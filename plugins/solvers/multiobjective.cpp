@@ -88,16 +88,26 @@ class Multiobjective : public Solver {
     check(*scheduler_loss_, "scheduler_loss");
   }
 
+  // The regulariser differentiates with respect to windows.
+  bool takes_samples() const override { return !has_regularizer_; }
+
   std::vector<Prediction> infer(const std::vector<Batch>& batches) override {
     const Batch& batch = checked(batches);
-    const std::vector<at::Tensor> reference = slices(batch.reference);
-    std::vector<at::Tensor> negative(reference.size());
-    if (!supervised) negative = slices(batch.negative);
+    std::vector<at::Tensor> sets = {batch.reference};
+    if (!supervised) {
+      sets.push_back(batch.negative);
+      sets.insert(sets.end(), batch.positives.begin(), batch.positives.end());
+    }
+    // The first tensor of each is the whole embedding.
+    const auto embedded = embed_sets(model(), batch, sets, count_ + 1);
     std::vector<Prediction> predictions;
-    for (std::size_t i = 0; i < reference.size(); ++i)
-      predictions.push_back({reference[i],
-                             supervised ? batch.positives[i] : slices(batch.positives[i])[i],
-                             negative[i]});
+    for (std::size_t i = 0; i < batch.positives.size(); ++i) {
+      const std::size_t slice = i + 1;
+      if (supervised)
+        predictions.push_back({embedded[0][slice], batch.positives[i], {}});
+      else
+        predictions.push_back({embedded[0][slice], embedded[2 + i][slice], embedded[1][slice]});
+    }
     return predictions;
   }
 
@@ -134,12 +144,6 @@ class Multiobjective : public Solver {
                                                 (supervised ? "targets" : "positives") +
                                                 " per objective, " + std::to_string(count_));
     return batches[0];
-  }
-
-  std::vector<at::Tensor> slices(const at::Tensor& windows) const {
-    std::vector<at::Tensor> tensors = model().forward_all(windows, count_ + 1);
-    tensors.erase(tensors.begin());  // the whole embedding
-    return tensors;
   }
 
   void check(const Scheduler& scheduler, const char* name) const {

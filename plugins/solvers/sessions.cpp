@@ -19,6 +19,7 @@ class Contrastive : public Solver {
     wanted.full_batch = full_batch;
     return wanted;
   }
+  bool takes_samples() const override { return !full_batch; }
 };
 
 // Positives and negatives go through a session's first encoder, references through its second.
@@ -40,6 +41,7 @@ class Auxiliary : public Solver {
     wanted.reference_models = true;
     return wanted;
   }
+  bool takes_samples() const override { return true; }
 
   const ModelRef& transform_model(std::int64_t session) override {
     return options_.use_reference_model ? reference_model(session) : model(session);

@@ -114,9 +114,8 @@ Loader::Prepared Loader::prepare(Random random, Random mask_random) {
   buffers_ = 1 - buffers_;
   const StepDraw draw = sampler_->draw(p.random);
   for (std::size_t s = 0; s < sessions_.size(); ++s) {
-    p.batches.push_back(options_.solver.full_batch
-                            ? series(sessions_[s], draw.sessions[s])
-                            : batch(sessions_[s], draw.sessions[s], p.mask_random));
+    p.batches.push_back(gives_samples() ? samples(sessions_[s], draw.sessions[s])
+                                        : batch(sessions_[s], draw.sessions[s], p.mask_random));
     p.batches.back().session = options_.first_session + static_cast<std::int64_t>(s);
   }
   if (options_.solver.sessions == Sessions::joined)
@@ -133,23 +132,36 @@ Batch Loader::batch(Session& session, const SampleDraw& draw, Random& mask_rando
     batch.positives.push_back(windows(session, draw.positives[i], 2 + i, mask_random));
   if (!options_.solver.supervised) batch.negative = windows(session, draw.negative, 1, mask_random);
   batch.reference = windows(session, draw.reference, 0, mask_random);
-  const at::Tensor rows =
-      session.targets.empty() ? at::Tensor() : tensor_of(draw.reference, options_.device);
-  for (const at::Tensor& target : session.targets)
-    batch.positives.push_back(target.index_select(0, rows));
+  add_targets(session, draw.reference, batch);
   return batch;
 }
 
-// References and negatives have windows of their own; positives share one where they do not.
-Batch Loader::series(const Session& session, const SampleDraw& draw) const {
+void Loader::add_targets(const Session& session, const Samples& references, Batch& batch) const {
+  if (session.targets.empty()) return;
+  const at::Tensor rows = tensor_of(references, options_.device);
+  for (const at::Tensor& target : session.targets)
+    batch.positives.push_back(target.index_select(0, rows));
+}
+
+bool Loader::gives_samples() const {
+  return options_.solver.full_batch ||
+         (options_.samples && masks_.empty() && options_.device.is_cpu() &&
+          options_.solver.sessions != Sessions::joined);
+}
+
+// In full-batch training references have windows of their own, and so have negatives; others share
+// one where they do not.
+Batch Loader::samples(const Session& session, const SampleDraw& draw) const {
+  const auto numbers = [&](Samples set) {
+    for (std::int64_t& sample : set) sample = session.windows.complete(sample);
+    return tensor_of(set, options_.device);
+  };
   Batch batch;
   batch.series = session.windows.neural();
-  batch.reference = tensor_of(draw.reference, options_.device);
-  for (Samples set : draw.positives) {
-    for (std::int64_t& sample : set) sample = session.windows.complete(sample);
-    batch.positives.push_back(tensor_of(set, options_.device));
-  }
-  batch.negative = tensor_of(draw.negative, options_.device);
+  batch.reference = numbers(draw.reference);
+  for (const Samples& set : draw.positives) batch.positives.push_back(numbers(set));
+  if (!options_.solver.supervised) batch.negative = numbers(draw.negative);
+  add_targets(session, draw.reference, batch);
   return batch;
 }
 

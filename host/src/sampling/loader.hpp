@@ -23,6 +23,9 @@ struct LoaderOptions {
   std::int64_t num_batches = 1;      // a pass
   std::int64_t first_session = 0;    // number of the first session given
   at::Device device = at::kCPU;
+  // Sample numbers and the series in place of windows, where these are the recording's own: on the
+  // CPU, without masks, one session beside the other.
+  bool samples = false;
   bool prefetch = false;  // prepare the next batches on another thread, with the same numbers
 };
 
@@ -63,7 +66,9 @@ class Loader {
   Prepared prepare(Random random, Random mask_random);
   std::optional<Prepared> take_prepared();
   Batch batch(Session& session, const SampleDraw& draw, Random& mask_random);
-  Batch series(const Session& session, const SampleDraw& draw) const;
+  bool gives_samples() const;
+  Batch samples(const Session& session, const SampleDraw& draw) const;
+  void add_targets(const Session& session, const Samples& references, Batch& batch) const;
   at::Tensor windows(Session& session, const Samples& samples, std::size_t buffer,
                      Random& mask_random);
   static Batch join(const std::vector<Batch>& sessions);

@@ -84,6 +84,12 @@ std::vector<Offset> Network::offsets() const {
   return offsets;
 }
 
+bool Network::takes_samples() const {
+  const auto embeds = [](const Owned<ModelRef>& model) { return model->embeds_samples(); };
+  return solver->takes_samples() && std::all_of(models.begin(), models.end(), embeds) &&
+         std::all_of(reference_models.begin(), reference_models.end(), embeds);
+}
+
 // The first has the seed of a single session's, so that one session among several starts as it
 // would alone.
 Owned<ModelRef> Network::make_model(const char* place, std::size_t number, at::Device device,

@@ -25,6 +25,8 @@ class Network {
   std::size_t model_of(std::int64_t session) const;
   const ModelInfo& info(std::int64_t session = 0) const { return infos[model_of(session)]; }
   std::vector<Offset> offsets() const;
+  // Whether solver and models want sample numbers rather than windows ("grevy.series/1").
+  bool takes_samples() const;
   std::int64_t num_sessions() const { return static_cast<std::int64_t>(num_inputs.size()); }
 
   // "model.NAME", or "model.SESSION.NAME" where each session has a model of its own; likewise

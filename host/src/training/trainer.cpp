@@ -135,6 +135,7 @@ struct Trainer::Impl {
     options.num_negatives = experiment.num_negatives();
     options.num_batches = num_batches;
     options.device = device;
+    options.samples = network.takes_samples();
     return options;
   }
 

@@ -11,6 +11,7 @@
 #define GREVY_CALLS_HPP
 
 #include <grevy/detail/guard.hpp>
+#include <grevy/series.h>
 #include <grevy/tensor.hpp>
 
 #include <memory>
@@ -104,7 +105,8 @@ struct Batch {
                                       // int64 (n)
   at::Tensor negative;                // undefined in supervised training
   at::Tensor index, index_reversed;   // (S * n) or (sets, S * n), or undefined
-  at::Tensor series;  // full batch: float32 (T, C); the others are then sample numbers
+  at::Tensor series;  // full batch, or where Solver::takes_samples(): float32 (T, C); reference,
+                      // positives and negative are then sample numbers, int64 (n)
 };
 
 // A validation: means over its batches.
@@ -273,6 +275,12 @@ class ModelRef : public detail::Reference<grevy_model_table> {
   // The first `count` of the model's tensors, 1 <= count <= info().num_tensors. One that is
   // undefined is an error of the model.
   std::vector<at::Tensor> forward_all(const at::Tensor& windows, std::int64_t count) const;
+  // As Model::embeds_samples.
+  bool embeds_samples() const { return extension(GREVY_SERIES_EXTENSION) != nullptr; }
+  // As Model::forward_samples; of each set the first `count` tensors.
+  std::vector<std::vector<at::Tensor>> forward_samples(const at::Tensor& series,
+                                                       const std::vector<at::Tensor>& sets,
+                                                       std::int64_t count) const;
   void set_training(bool training) const;                   // as Model::set_training
   NamedTensors tensors() const { return named_tensors(); }  // parameters and buffers
 };
@@ -378,7 +386,9 @@ class SolverRef : public detail::Reference<grevy_solver_table> {
   at::Tensor transform(std::int64_t session, const at::Tensor& samples) const;
   NamedTensors tensors() const { return named_tensors(); }  // the solver's own
   std::string save_state() const;                           // JSON text, see Solver::save_state
-  void load_state(const std::string& state) const;          // what save_state() gave
+  // As Solver::takes_samples.
+  bool takes_samples() const { return extension(GREVY_SERIES_EXTENSION) != nullptr; }
+  void load_state(const std::string& state) const;  // what save_state() gave
 };
 
 // Owns a component: destroys it with itself. Ref is ModelRef, CriterionRef or SolverRef. The host
@@ -440,6 +450,31 @@ inline std::vector<at::Tensor> ModelRef::forward_all(const at::Tensor& windows,
   for (grevy_tensor* handle : handles) outputs.push_back(take(handle));
   for (const at::Tensor& output : outputs)
     if (!output.defined()) refuse("forward", "returned no tensor");
+  return outputs;
+}
+
+inline std::vector<std::vector<at::Tensor>> ModelRef::forward_samples(
+    const at::Tensor& series, const std::vector<at::Tensor>& sets, std::int64_t count) const {
+  const auto* table = static_cast<const grevy_series_table*>(extension(GREVY_SERIES_EXTENSION));
+  if (table == nullptr || count < 1 || count > detail::max_count)
+    refuse("forward_samples", table == nullptr ? "embeds windows only"
+                                               : "was asked for " + std::to_string(count) +
+                                                     " tensors; allowed: 1 to " +
+                                                     std::to_string(detail::max_count));
+  std::vector<grevy_tensor*> samples;
+  for (const at::Tensor& set : sets) samples.push_back(lend(set));
+  const auto each = static_cast<std::size_t>(count);
+  std::vector<grevy_tensor*> handles(sets.size() * each, nullptr);
+  call("forward_samples", [&](auto* errors) {
+    GREVY_NEEDS(grevy_series_table, table, forward);
+    return table->forward(self_, lend(series), samples.data(), samples.size(), handles.data(), each,
+                          errors);
+  });
+  std::vector<std::vector<at::Tensor>> outputs(sets.size());
+  for (std::size_t i = 0; i < handles.size(); ++i) outputs[i / each].push_back(take(handles[i]));
+  for (const auto& set : outputs)
+    for (const at::Tensor& output : set)
+      if (!output.defined()) refuse("forward_samples", "returned no tensor");
   return outputs;
 }
 

@@ -35,6 +35,17 @@ class Model : public Component {
     return {forward(windows)};
   }
 
+  // Whether forward_samples() is there ("grevy.series/1"), constant for the life of the model: for
+  // models that gain when they see which windows overlap.
+  virtual bool embeds_samples() const { return false; }
+  // Windows by where they lie. series: float32 (T, C), rows side by side, not to be written to;
+  // sets: of samples, int64 (n_i), left <= s <= T - right. Returns for each set what forward_all()
+  // gives for its windows; the sets may be worked on together.
+  virtual std::vector<std::vector<at::Tensor>> forward_samples(
+      const at::Tensor& /*series*/, const std::vector<at::Tensor>& /*sets*/) {
+    throw Error(ErrorCode::unimplemented, "embeds windows only");
+  }
+
   // Training behaviour (dropout, say) on or off. A model starts in training. One that overrides
   // this calls it too, and passes it on to models it holds.
   virtual void set_training(bool training) { training_ = training; }

@@ -23,6 +23,11 @@ class Solver : public Component {
   // and batches accordingly, attach() and embed() refuse anything else.
   virtual SolverInfo info() const { return {}; }
 
+  // Whether batches may hold sample numbers and the series in place of windows, for models that
+  // embed these faster (Model::embeds_samples): constant for its life. True for solvers that embed
+  // by embed() or embed_sets() alone; one that looks at the windows of a batch says false.
+  virtual bool takes_samples() const { return false; }
+
   // The samples of a step as embeddings, rows of one session after the other: every set of
   // positives in the order of its references. Targets of supervised training stay as they are.
   struct Embedded {
@@ -153,14 +158,21 @@ class Solver : public Component {
     std::vector<at::Tensor> references, negatives;
     std::vector<std::vector<at::Tensor>> positives(batches.front().positives.size());
     for (const Batch& batch : batches) {
-      const Encoder encoder(*this, model(batch.session), batch);
-      references.push_back(wanted.reference_models ? Encoder(*this, reference_model(batch.session),
-                                                             batch)(batch.reference)
-                                                   : encoder(batch.reference));
+      std::vector<at::Tensor> sets = {batch.reference};
+      if (wanted.reference_models) {
+        references.push_back(embed_sets(reference_model(batch.session), batch, sets)[0][0]);
+        sets.clear();
+      }
+      if (!wanted.supervised) {
+        sets.insert(sets.end(), batch.positives.begin(), batch.positives.end());
+        sets.push_back(batch.negative);
+      }
+      const auto embedded_sets = embed_sets(model(batch.session), batch, sets);
+      auto next = embedded_sets.begin();
+      if (!wanted.reference_models) references.push_back((*next++)[0]);
       for (std::size_t i = 0; i < positives.size(); ++i)
-        positives[i].push_back(wanted.supervised ? batch.positives[i]
-                                                 : encoder(batch.positives[i]));
-      if (!wanted.supervised) negatives.push_back(encoder(batch.negative));
+        positives[i].push_back(wanted.supervised ? batch.positives[i] : (*next++)[0]);
+      if (!wanted.supervised) negatives.push_back((*next++)[0]);
     }
     Embedded embedded{join(references), {}, wanted.supervised ? at::Tensor() : join(negatives)};
     const at::Tensor& order = batches.front().index_reversed;
@@ -172,6 +184,23 @@ class Solver : public Component {
               : rows.index_select(0,
                                   order.dim() == 2 ? order[static_cast<std::int64_t>(i)] : order));
     }
+    return embedded;
+  }
+
+  // Windows or sample numbers of a batch as an encoder's first `count` tensors, set by set; with
+  // sample numbers all sets in one pass. Full-batch training: rows of the series' embedding.
+  std::vector<std::vector<at::Tensor>> embed_sets(const ModelRef& encoder, const Batch& batch,
+                                                  const std::vector<at::Tensor>& sets,
+                                                  std::int64_t count = 1) const {
+    std::vector<std::vector<at::Tensor>> embedded;
+    if (info().full_batch) {
+      const at::Tensor rows = embed_series(encoder, batch.series);
+      for (const at::Tensor& samples : sets)
+        embedded.push_back({rows_of(rows, encoder.info(), samples)});
+      return embedded;
+    }
+    if (batch.series.defined()) return encoder.forward_samples(batch.series, sets, count);
+    for (const at::Tensor& windows : sets) embedded.push_back(encoder.forward_all(windows, count));
     return embedded;
   }
 
@@ -207,33 +236,20 @@ class Solver : public Component {
   }
 
  private:
-  // Embeds windows; in full-batch training, picks rows of the series' embedding. Samples too near a
-  // border for a window of their own share the first or last complete one, as windows do.
-  class Encoder {
-   public:
-    Encoder(const Solver& solver, const ModelRef& model, const Batch& batch) : model_(model) {
-      if (!solver.info().full_batch) return;
-      rows_ = embed_series(model, batch.series);
-      left_ = model.info().offset.left;
-      step_ = model.info().resample_factor;
-    }
-    at::Tensor operator()(const at::Tensor& samples) const {
-      if (!rows_.defined()) return model_.forward(samples);
-      const at::Tensor row = (samples - left_).clamp_min(0).floor_divide(step_);
-      return rows_.index_select(0, row.clamp_max(rows_.size(0) - 1));
-    }
-
-   private:
-    const ModelRef& model_;
-    at::Tensor rows_;
-    std::int64_t left_ = 0, step_ = 1;
-  };
+  // Samples too near a border for a window of their own share the first or last complete one, as
+  // windows do.
+  static at::Tensor rows_of(const at::Tensor& embedding, const ModelInfo& info,
+                            const at::Tensor& samples) {
+    const at::Tensor row =
+        (samples - info.offset.left).clamp_min(0).floor_divide(info.resample_factor);
+    return embedding.index_select(0, row.clamp_max(embedding.size(0) - 1));
+  }
 
   static at::Tensor join(const std::vector<at::Tensor>& sessions) {
     return sessions.size() == 1 ? sessions.front() : at::cat(sessions);
   }
 
-  static void check(const std::vector<Batch>& batches, const SolverInfo& wanted) {
+  void check(const std::vector<Batch>& batches, const SolverInfo& wanted) const {
     const auto refuse = [](const std::string& message) {
       throw Error(ErrorCode::invalid_value, message);
     };
@@ -246,9 +262,10 @@ class Solver : public Component {
         refuse("works with " +
                (wanted.num_positives == 0 ? "equally many" : std::to_string(wanted.num_positives)) +
                " set(s) of positives; found " + std::to_string(batch.positives.size()));
-      if (wanted.full_batch != batch.series.defined())
-        refuse(wanted.full_batch ? "works with whole series; found windows"
-                                 : "works with windows; found a whole series");
+      if (wanted.full_batch && !batch.series.defined())
+        refuse("works with whole series; found windows");
+      if (!wanted.full_batch && batch.series.defined() && !takes_samples())
+        refuse("works with windows; found a whole series");
       if (wanted.supervised == batch.negative.defined())
         refuse(wanted.supervised ? "is supervised; found negatives" : "needs negatives");
     }

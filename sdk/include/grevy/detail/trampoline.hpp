@@ -114,6 +114,34 @@ struct ModelSlots : CommonSlots<Registration> {
                          [&] { Common::object(self).set_training(training != 0); });
   }
 
+  static std::int32_t forward_samples(void* self, grevy_tensor* series, grevy_tensor* const* sets,
+                                      std::uint64_t set_count, grevy_tensor** outputs,
+                                      std::uint64_t output_count, const grevy_error_sink* errors) {
+    return Common::guard(self, "forward_samples", errors, [&] {
+      std::vector<at::Tensor> samples;
+      for (std::uint64_t i = 0; i < set_count; ++i) samples.push_back(borrow(sets[i]));
+      auto made = Common::object(self).forward_samples(borrow(series), samples);
+      if (made.size() != set_count)
+        throw Error(ErrorCode::invalid_value, "returns " + std::to_string(made.size()) +
+                                                  " set(s); asked for " +
+                                                  std::to_string(set_count));
+      for (const auto& set : made)
+        if (output_count > set.size())
+          throw Error(ErrorCode::invalid_value, "returns " + std::to_string(set.size()) +
+                                                    " tensor(s) per set; asked for " +
+                                                    std::to_string(output_count));
+      for (std::uint64_t i = 0; i < set_count * output_count; ++i)
+        outputs[i] = give(std::move(made[i / output_count][i % output_count]));
+    });
+  }
+  static constexpr grevy_series_table series = {sizeof(grevy_series_table), 0, forward_samples};
+
+  static const void* extension(void* self, grevy_text id) noexcept {
+    if (view(id) == GREVY_SERIES_EXTENSION)
+      return Common::object(self).embeds_samples() ? &series : nullptr;
+    return Common::extension(self, id);
+  }
+
   static constexpr grevy_model_table table = {sizeof(grevy_model_table),
                                               0,
                                               Common::create,
@@ -122,7 +150,7 @@ struct ModelSlots : CommonSlots<Registration> {
                                               forward,
                                               set_training,
                                               Common::visit_tensors,
-                                              Common::extension};
+                                              extension};
 };
 
 template <class Registration>
@@ -271,6 +299,14 @@ struct SolverSlots : CommonSlots<Registration> {
                          [&] { Common::object(self).load_state(view(state)); });
   }
 
+  static constexpr grevy_series_solver series = {sizeof(grevy_series_solver), 0};
+
+  static const void* extension(void* self, grevy_text id) noexcept {
+    if (view(id) == GREVY_SERIES_EXTENSION)
+      return Common::object(self).takes_samples() ? &series : nullptr;
+    return Common::extension(self, id);
+  }
+
   static constexpr grevy_solver_table table = {sizeof(grevy_solver_table),
                                                0,
                                                Common::create,
@@ -284,7 +320,7 @@ struct SolverSlots : CommonSlots<Registration> {
                                                Common::visit_tensors,
                                                save_state,
                                                load_state,
-                                               Common::extension};
+                                               extension};
 };
 
 template <class Registration>

@@ -33,6 +33,8 @@ struct RowKernels {
   void (*product)(const float* a, const float* b, float* target, std::size_t count);
   // u becomes gelu(u), slope its derivative, unless null.
   void (*gelu)(float* u, float* slope, std::size_t count);
+  // The second derivative of gelu at u.
+  void (*gelu_curvature)(const float* u, float* curvature, std::size_t count);
   // x becomes exp(x - shift), shift at least the largest x; returns the sum.
   float (*exponentials)(float* x, std::size_t count, float shift);
   float (*largest)(const float* x, std::size_t count);

@@ -31,8 +31,9 @@ class PackedLayer {
 
   ConvLayer layer;
   std::size_t in_width, width;    // row strides of input and output
+  std::size_t back_width;         // row stride of gradients of the input: in_width, padded
   std::vector<float> weights;     // (kernel * in_width, width)
-  std::vector<float> transposed;  // (kernel, width, in_width)
+  std::vector<float> transposed;  // (kernel, width, back_width)
   std::vector<float> bias;        // (width)
   std::size_t depth() const { return layer.kernel * in_width; }
   std::size_t gradient_size() const { return (depth() + 1) * width; }  // weights, then bias
@@ -43,6 +44,9 @@ float normalize(float* row, std::size_t width);
 
 class ConvStack {
  public:
+  // Gradients of the weights, one per layer, packed: PackedLayer::gradient_size() floats each.
+  using Sums = std::vector<std::vector<float>>;
+
   // Pointers: one per layer. normalized: every output row is scaled to Euclidean length 1.
   ConvStack(const std::vector<ConvLayer>& layers, const std::vector<const float*>& weights,
             const std::vector<const float*>& biases, bool normalized);
@@ -56,22 +60,25 @@ class ConvStack {
   };
   std::size_t reach() const { return reach_; }
 
-  // Windows that are worked on together, and where their part of Output::saved begins.
+  // Windows that are worked on together, and where their part of Output::saved, and of what
+  // input_gradient() keeps, begins.
   struct Block {
-    std::size_t begin = 0, end = 0, saved = 0;
+    std::size_t begin = 0, end = 0, saved = 0, kept = 0;
   };
   struct Plan {
     std::vector<Block> blocks;
-    std::size_t saved_size = 0;  // floats
+    std::size_t saved_size = 0, kept_size = 0;  // floats
+    bool twice = false;
   };
-  Plan plan(const Input& input) const;
+  // twice: second_gradient() will be asked for.
+  Plan plan(const Input& input, bool twice) const;
 
   // What forward() gives, and backward() needs again.
   struct Output {
     float* rows = nullptr;     // (count, num_output)
     float* lengths = nullptr;  // of each row before it was scaled; not needed where nothing is
-    float* saved = nullptr;    // of all layers but the last outputs and slopes of their GELUs:
-                               // Plan::saved_size; null: no backward()
+    float* saved = nullptr;  // of all layers but the last the outputs, and slopes (and curvatures)
+                             // of their GELUs: Plan::saved_size; null: no backward()
   };
   // A share of the work: blocks [begin, end) of the plan. Shares may run at the same time.
   struct Share {
@@ -79,16 +86,36 @@ class ConvStack {
     std::size_t begin = 0, end = 0;
   };
   void forward(const Input& input, const Share& share, const Output& output) const;
-  // gradient: like Output::rows. Adds to `gradients`, one per layer, packed, gradient_size() floats
-  // each.
+  // gradient: like Output::rows. Adds to `gradients`.
   void backward(const Input& input, const Share& share, const Output& output, const float* gradient,
-                std::vector<std::vector<float>>& gradients) const;
-  std::vector<std::vector<float>> zero_gradients() const;
+                Sums& gradients) const;
+
+  // The gradient with respect to the windows, none of which may share rows with another.
+  struct InputGradient {
+    float* rows = nullptr;  // like Input::rows
+    float* kept = nullptr;  // for second_gradient(): Plan::kept_size; null: not wanted
+  };
+  void input_gradient(const Input& input, const Share& share, const Output& output,
+                      const float* gradient, const InputGradient& result) const;
+
+  // The gradient of (what input_gradient() gave) . cotangent, of a stack that does not normalise:
+  // adds to `gradients` and writes the rest.
+  struct Second {
+    const float* cotangent = nullptr;  // like Input::rows
+    const float* kept = nullptr;
+    float* of_gradient = nullptr;  // (count, num_output): with respect to `gradient`
+    float* of_rows = nullptr;  // like Input::rows: with respect to the windows; null: not wanted
+  };
+  void second_gradient(const Input& input, const Share& share, const Output& output,
+                       const Second& second, Sums& gradients) const;
+  Sums zero_gradients() const;
   const std::vector<PackedLayer>& layers() const { return layers_; }
 
  private:
   class Pass;
   std::size_t rows_of_layer(std::size_t layer) const;
+  template <class Work>
+  void for_blocks(const Input& input, const Share& share, const Output& output, Work&& work) const;
 
   std::vector<PackedLayer> layers_;
   std::size_t reach_ = 0;

@@ -7,6 +7,7 @@
 #include <ATen/Parallel.h>
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/csrc/autograd/function.h>
+#include <torch/csrc/autograd/functions/basic_ops.h>
 #include <torch/csrc/autograd/functions/utils.h>
 #include <torch/csrc/autograd/saved_variable.h>
 
@@ -38,16 +39,12 @@ bool is_plain(const at::Tensor& t) {
   return t.device().is_cpu() && t.scalar_type() == at::kFloat && t.is_contiguous();
 }
 
+bool is_tracked(const at::Tensor& t) { return at::GradMode::is_enabled() && t.requires_grad(); }
+
 std::vector<const float*> pointers(const std::vector<at::Tensor>& tensors) {
   std::vector<const float*> all;
   for (const at::Tensor& t : tensors) all.push_back(t.data_ptr<float>());
   return all;
-}
-
-ConvStack::Output output_of(const at::Tensor& rows, const at::Tensor& lengths,
-                            const at::Tensor& values) {
-  const auto data = [](const at::Tensor& t) { return t.defined() ? t.data_ptr<float>() : nullptr; };
-  return {data(rows), data(lengths), data(values)};
 }
 
 // (n, C, length): the windows of a series that begin at `starts`.
@@ -134,6 +131,13 @@ struct Embedded {
   ConvStack::Plan plan;
   at::Tensor rows, lengths, values;  // ConvStack::Output
 
+  ConvStack::Output output() const {
+    const auto data = [](const at::Tensor& t) {
+      return t.defined() ? t.data_ptr<float>() : nullptr;
+    };
+    return {data(rows), data(lengths), data(values)};
+  }
+
   // (n, D, T'), or (n_i, D) per set.
   std::vector<at::Tensor> outputs() const {
     if (windows.sets.empty()) {
@@ -170,95 +174,252 @@ struct Embedded {
   }
 };
 
-// The node of the graph. Its own arithmetic serves first gradients; with create_graph it does the
-// forward pass again with LibTorch's operations and differentiates that.
+using Sums = ConvStack::Sums;
+
+// All blocks, several at the same time. work(share)
+template <class Work>
+void for_blocks(const Embedded& embedded, Work&& work) {
+  at::parallel_for(0, static_cast<std::int64_t>(embedded.plan.blocks.size()), fewest_blocks,
+                   [&](std::int64_t begin, std::int64_t end) {
+                     work(ConvStack::Share{embedded.plan, static_cast<std::size_t>(begin),
+                                           static_cast<std::size_t>(end)});
+                   });
+}
+
+// Adds up a fixed number of shares in their order: the same bytes at the same thread count.
+// work(share, sums)
+template <class Work>
+variable_list sum_of_shares(const Embedded& embedded, Work&& work) {
+  const ConvStack& stack = *embedded.stack;
+  const std::size_t blocks = embedded.plan.blocks.size();
+  const std::int64_t shares =
+      kernels::num_shares(static_cast<std::int64_t>(blocks) / fewest_blocks);
+  std::vector<Sums> sums(static_cast<std::size_t>(shares));
+  kernels::for_shares(blocks, shares, [&](std::size_t s, std::size_t begin, std::size_t end) {
+    sums[s] = stack.zero_gradients();
+    work(ConvStack::Share{embedded.plan, begin, end}, sums[s]);
+  });
+  variable_list weights, biases;
+  for (std::size_t l = 0; l < stack.layers().size(); ++l) {
+    const PackedLayer& packed = stack.layers()[l];
+    const auto [in, out, kernel] = std::array{static_cast<std::int64_t>(packed.layer.in),
+                                              static_cast<std::int64_t>(packed.layer.out),
+                                              static_cast<std::int64_t>(packed.layer.kernel)};
+    weights.push_back(at::zeros({out, in, kernel}));
+    biases.push_back(at::zeros({out}));
+    for (const Sums& sum : sums)
+      packed.unpack(sum[l], weights[l].data_ptr<float>(), biases[l].data_ptr<float>());
+  }
+  weights.insert(weights.end(), biases.begin(), biases.end());
+  return weights;
+}
+
+// An embedding's graph: weights, then biases, then the windows where these are differentiated too.
+struct Differentiated {
+  std::shared_ptr<const Embedded> embedded;  // null: released
+  std::vector<ConvLayer> layers;
+  std::vector<SavedVariable> parameters;
+
+  void release() {
+    embedded.reset();
+    for (SavedVariable& p : parameters) p.reset_data();
+  }
+  void check() const {
+    if (embedded == nullptr)
+      throw Error(ErrorCode::invalid_state, "a second backward pass needs retain_graph");
+  }
+  const at::Tensor& windows() const { return embedded->windows.memory; }
+  variable_list unpacked() const {
+    variable_list all;
+    for (const SavedVariable& p : parameters) all.push_back(p.unpack());
+    return all;
+  }
+  // By LibTorch's operations.
+  at::Tensor embed(const at::Tensor& x, const variable_list& all) const {
+    const auto middle = all.begin() + static_cast<std::ptrdiff_t>(layers.size());
+    return with_libtorch(layers, x, {all.begin(), middle},
+                         {middle, middle + static_cast<std::ptrdiff_t>(layers.size())},
+                         embedded->stack->is_normalized());
+  }
+};
+
+// Gradients, with their graph, of those inputs that have one.
+variable_list gradients_of(const variable_list& outputs, const variable_list& inputs,
+                           const variable_list& gradients) {
+  variable_list wanted, found;
+  for (const at::Tensor& input : inputs)
+    if (input.requires_grad()) wanted.push_back(input);
+  const variable_list made =
+      torch::autograd::grad(outputs, wanted, gradients, /*retain_graph=*/true,
+                            /*create_graph=*/true, /*allow_unused=*/true);
+  auto next = made.begin();
+  for (const at::Tensor& input : inputs)
+    found.push_back(input.requires_grad() ? *next++ : at::Tensor());
+  return found;
+}
+
+// (n, C, T) of rows (n, T, C) that `write` fills.
+template <class Write>
+at::Tensor like_windows(const Embedded& embedded, Write&& write) {
+  const at::Tensor rows =
+      at::empty_like(embedded.windows.memory.transpose(1, 2), at::MemoryFormat::Contiguous);
+  write(rows.data_ptr<float>());
+  return rows.transpose(1, 2);
+}
+
+// The node of the gradient with respect to the windows; inputs: parameters, windows, and the
+// gradient of the embedding.
+class InputGradientBackward : public torch::autograd::Node {
+ public:
+  Differentiated of;
+  at::Tensor kept;  // ConvStack::InputGradient
+
+  variable_list apply(variable_list&& cotangents) override {
+    if (!cotangents[0].defined()) return variable_list(of.parameters.size() + 2);
+    of.check();
+    if (!at::GradMode::is_enabled()) return gradients(cotangents[0]);
+    variable_list found;
+    {
+      const at::NoGradGuard guard;
+      found = gradients(cotangents[0]);
+    }
+    const auto refusal = std::make_shared<torch::autograd::Error>(
+        "the gradient of a Grevy encoder's windows can be differentiated once; for third "
+        "derivatives give it windows that are contiguous as (n, C, T)",
+        torch::autograd::edge_list(next_edges()));
+    for (at::Tensor& g : found)
+      if (g.defined()) torch::autograd::set_history(g, refusal);
+    return found;
+  }
+  void release_variables() override {
+    of.release();
+    kept.reset();
+  }
+  std::string name() const override { return "GrevyInputGradientBackward"; }
+
+ private:
+  variable_list gradients(const at::Tensor& cotangent) {
+    const Embedded& e = *of.embedded;
+    const at::Tensor dense = cotangent.transpose(1, 2).contiguous();
+    const at::Tensor of_gradient = at::empty_like(e.rows);
+    variable_list found;
+    const auto run = [&](float* of_rows) {
+      const ConvStack::Second second{dense.data_ptr<float>(), kept.data_ptr<float>(),
+                                     of_gradient.data_ptr<float>(), of_rows};
+      found = sum_of_shares(e, [&](const ConvStack::Share& share, Sums& sums) {
+        e.stack->second_gradient(e.windows.input(), share, e.output(), second, sums);
+      });
+    };
+    if (task_should_compute_output(of.parameters.size())) {
+      const at::Tensor of_windows = like_windows(e, run);
+      found.push_back(of_windows);
+    } else {
+      run(nullptr);
+      found.emplace_back();
+    }
+    found.push_back(of_gradient.unsqueeze(2));
+    return found;
+  }
+};
+
+// The node of an embedding. Its own arithmetic serves first gradients, and those with respect to
+// windows that are differentiated again (a Jacobian's penalty). Otherwise, with create_graph, the
+// forward pass is done again with LibTorch's operations, and that is differentiated.
 class ConvolutionsBackward : public torch::autograd::Node {
  public:
-  std::unique_ptr<Embedded> embedded;  // null: released
-  std::vector<ConvLayer> layers;
-  std::int64_t version = 0;               // of the rows
-  std::vector<SavedVariable> parameters;  // weights, then biases
+  Differentiated of;
+  std::int64_t version = 0;  // of the rows
 
   variable_list apply(variable_list&& gradients) override {
     if (std::none_of(gradients.begin(), gradients.end(),
                      [](const at::Tensor& g) { return g.defined(); }))
-      return variable_list(parameters.size());
-    if (embedded == nullptr)
-      throw Error(ErrorCode::invalid_state, "a second backward pass needs retain_graph");
-    if (embedded->rows._version() != version)
+      return variable_list(num_outputs());
+    of.check();
+    if (of.embedded->rows._version() != version)
       throw Error(ErrorCode::invalid_state,
                   "an embedding was changed in place before its gradient");
-    return at::GradMode::is_enabled() ? differentiable(gradients) : fast(gradients);
+    if (!at::GradMode::is_enabled()) return fast(gradients);
+    if (wants_parameters()) return differentiable(gradients);
+    variable_list found(of.parameters.size());
+    found.push_back(with_graph(gradients[0]));
+    return found;
   }
-  void release_variables() override {
-    embedded.reset();
-    for (SavedVariable& p : parameters) p.reset_data();
-  }
+  void release_variables() override { of.release(); }
   std::string name() const override { return "GrevyConvolutionsBackward"; }
 
  private:
-  // Sums over a fixed number of shares, in their order: the same bytes at the same thread count.
+  bool wants_parameters() const {
+    for (std::size_t i = 0; i < of.parameters.size(); ++i)
+      if (task_should_compute_output(i)) return true;
+    return false;
+  }
+  bool wants_windows() const {
+    return num_outputs() > of.parameters.size() && task_should_compute_output(of.parameters.size());
+  }
+
   variable_list fast(const variable_list& gradients) const {
-    const ConvStack& stack = *embedded->stack;
-    const at::Tensor dense = embedded->of_rows(gradients);
-    const ConvStack::Input input = embedded->windows.input();
-    const ConvStack::Output output = output_of(embedded->rows, embedded->lengths, embedded->values);
-    const std::size_t blocks = embedded->plan.blocks.size();
-    const std::int64_t shares =
-        kernels::num_shares(static_cast<std::int64_t>(blocks) / fewest_blocks);
-    std::vector<std::vector<std::vector<float>>> sums(static_cast<std::size_t>(shares));
-    kernels::for_shares(blocks, shares, [&](std::size_t s, std::size_t begin, std::size_t end) {
-      sums[s] = stack.zero_gradients();
-      stack.backward(input, {embedded->plan, begin, end}, output, dense.data_ptr<float>(), sums[s]);
+    const Embedded& e = *of.embedded;
+    const at::Tensor dense = e.of_rows(gradients);
+    variable_list found(of.parameters.size());
+    if (wants_parameters())
+      found = sum_of_shares(e, [&](const ConvStack::Share& share, Sums& sums) {
+        e.stack->backward(e.windows.input(), share, e.output(), dense.data_ptr<float>(), sums);
+      });
+    if (num_outputs() > found.size())
+      found.push_back(wants_windows() ? of_windows(dense, nullptr) : at::Tensor());
+    return found;
+  }
+
+  at::Tensor of_windows(const at::Tensor& dense, float* kept) const {
+    const Embedded& e = *of.embedded;
+    return like_windows(e, [&](float* rows) {
+      for_blocks(e, [&](const ConvStack::Share& share) {
+        e.stack->input_gradient(e.windows.input(), share, e.output(), dense.data_ptr<float>(),
+                                {rows, kept});
+      });
     });
-    return unpack(sums);
   }
 
-  variable_list unpack(const std::vector<std::vector<std::vector<float>>>& sums) const {
-    variable_list weights, biases;
-    for (std::size_t l = 0; l < layers.size(); ++l) {
-      const PackedLayer& packed = embedded->stack->layers()[l];
-      const auto [in, out, kernel] = std::array{static_cast<std::int64_t>(packed.layer.in),
-                                                static_cast<std::int64_t>(packed.layer.out),
-                                                static_cast<std::int64_t>(packed.layer.kernel)};
-      weights.push_back(at::zeros({out, in, kernel}));
-      biases.push_back(at::zeros({out}));
-      for (const auto& sum : sums)
-        packed.unpack(sum[l], weights[l].data_ptr<float>(), biases[l].data_ptr<float>());
+  at::Tensor with_graph(const at::Tensor& gradient) const {
+    variable_list inputs = of.unpacked();
+    inputs.push_back(of.windows());
+    inputs.push_back(gradient);
+    const at::Tensor kept =
+        at::empty({static_cast<std::int64_t>(of.embedded->plan.kept_size)}, at::kFloat);
+    at::Tensor pulled;
+    {
+      const at::NoGradGuard guard;
+      pulled = of_windows(of.embedded->of_rows({gradient}), kept.data_ptr<float>());
     }
-    weights.insert(weights.end(), biases.begin(), biases.end());
-    return weights;
+    auto node = std::shared_ptr<InputGradientBackward>(new InputGradientBackward(),
+                                                       torch::autograd::deleteNode);
+    node->set_next_edges(torch::autograd::collect_next_edges(inputs));
+    node->of.embedded = of.embedded;
+    node->of.layers = of.layers;
+    for (std::size_t i = 0; i < of.parameters.size(); ++i)
+      node->of.parameters.emplace_back(inputs[i], false);
+    node->kept = kept;
+    torch::autograd::set_history(pulled, node);
+    return pulled;
   }
 
-  variable_list differentiable(const variable_list& given) {
-    variable_list all;
-    for (const SavedVariable& p : parameters) all.push_back(p.unpack());
-    variable_list outputs, gradients, trained, found;
+  variable_list differentiable(const variable_list& given) const {
+    variable_list inputs = of.unpacked(), outputs, gradients;
+    if (num_outputs() > inputs.size()) inputs.push_back(of.windows());
     for (std::size_t i = 0; i < given.size(); ++i) {
       if (!given[i].defined()) continue;
-      outputs.push_back(again(i, all));
+      outputs.push_back(again(i, inputs));
       gradients.push_back(given[i]);
     }
-    for (const at::Tensor& p : all)
-      if (p.requires_grad()) trained.push_back(p);
-    const variable_list made = torch::autograd::grad(outputs, trained, gradients,
-                                                     /*retain_graph=*/true, /*create_graph=*/true);
-    auto next = made.begin();
-    for (const at::Tensor& p : all) found.push_back(p.requires_grad() ? *next++ : at::Tensor());
-    return found;
+    return gradients_of(outputs, inputs, gradients);
   }
 
   // Output number i by LibTorch's operations.
   at::Tensor again(std::size_t i, const variable_list& all) const {
-    const auto middle = all.begin() + static_cast<std::ptrdiff_t>(layers.size());
-    const auto& windows = embedded->windows;
-    const bool is_normalized = embedded->stack->is_normalized();
-    const auto embed = [&](const at::Tensor& x) {
-      return with_libtorch(layers, x, {all.begin(), middle}, {middle, all.end()}, is_normalized);
-    };
-    if (windows.sets.empty()) return embed(windows.memory);
-    const auto length = static_cast<std::int64_t>(embedded->stack->reach()) + 1;
-    return embed(windows.cut(windows.sets[i], length)).squeeze(2);
+    const PlacedWindows& windows = of.embedded->windows;
+    if (windows.sets.empty()) return of.embed(windows.memory, all);
+    const auto length = static_cast<std::int64_t>(of.embedded->stack->reach()) + 1;
+    return of.embed(windows.cut(windows.sets[i], length), all).squeeze(2);
   }
 };
 
@@ -283,8 +444,7 @@ bool Convolutions::fits() const {
 
 // Rows must lie one after the other: (n, T, C) or (T, C).
 bool Convolutions::fits(const at::Tensor& rows) const {
-  return fits() && rows.size(0) > 0 && is_plain(rows) &&
-         !(at::GradMode::is_enabled() && rows.requires_grad());
+  return fits() && rows.size(0) > 0 && is_plain(rows);
 }
 
 std::int64_t Convolutions::reach() const {
@@ -310,56 +470,59 @@ at::Tensor Convolutions::buffer(std::size_t size) {
 }
 
 std::vector<at::Tensor> Convolutions::embed(PlacedWindows windows, bool normalized) {
-  variable_list parameters = weights_;
-  parameters.insert(parameters.end(), biases_.begin(), biases_.end());
-  const bool differentiated = torch::autograd::compute_requires_grad(parameters);
-  auto e = std::make_unique<Embedded>();
+  variable_list inputs = weights_;
+  inputs.insert(inputs.end(), biases_.begin(), biases_.end());
+  const std::size_t num_parameters = inputs.size();
+  const bool twice = is_tracked(windows.memory);
+  if (twice) inputs.push_back(windows.memory);
+  const bool differentiated = torch::autograd::compute_requires_grad(inputs);
+  const auto e = std::make_shared<Embedded>();
   e->windows = std::move(windows);
   e->stack = snapshot(normalized);
   variable_list outputs;
   {
     const at::NoGradGuard guard;
     const ConvStack::Input input = e->windows.input();
-    e->plan = e->stack->plan(input);
+    e->plan = e->stack->plan(input, twice);
     const auto count = static_cast<std::int64_t>(input.count);
     e->rows = at::empty({count, static_cast<std::int64_t>(layers_.back().out)}, at::kFloat);
     if (differentiated) {
       e->lengths = at::empty({count}, at::kFloat);
       e->values = buffer(e->plan.saved_size);
     }
-    const ConvStack::Output output = output_of(e->rows, e->lengths, e->values);
-    at::parallel_for(
-        0, static_cast<std::int64_t>(e->plan.blocks.size()), fewest_blocks,
-        [&](std::int64_t begin, std::int64_t end) {
-          e->stack->forward(
-              input, {e->plan, static_cast<std::size_t>(begin), static_cast<std::size_t>(end)},
-              output);
-        });
+    for_blocks(
+        *e, [&](const ConvStack::Share& share) { e->stack->forward(input, share, e->output()); });
     outputs = e->outputs();
   }
   if (!differentiated) return outputs;
   auto node = std::shared_ptr<ConvolutionsBackward>(new ConvolutionsBackward(),
                                                     torch::autograd::deleteNode);
-  node->set_next_edges(torch::autograd::collect_next_edges(parameters));
+  node->set_next_edges(torch::autograd::collect_next_edges(inputs));
   node->version = e->rows._version();
-  node->embedded = std::move(e);
-  node->layers = layers_;
-  for (const at::Tensor& p : parameters) node->parameters.emplace_back(p, false);
+  node->of.embedded = e;
+  node->of.layers = layers_;
+  for (std::size_t i = 0; i < num_parameters; ++i)
+    node->of.parameters.emplace_back(inputs[i], false);
   for (at::Tensor& output : outputs) torch::autograd::set_history(output, node);
   return outputs;
 }
 
+// Windows with gradients of their own must not share rows, and are normalised by LibTorch, for the
+// sake of second gradients.
 at::Tensor Convolutions::operator()(const at::Tensor& windows, bool normalized) {
-  if (!fits(windows.transpose(1, 2)))
+  const bool tracked = is_tracked(windows);
+  if (!fits(windows.transpose(1, 2)) || (tracked && windows.size(2) != reach() + 1))
     return with_libtorch(layers_, windows, weights_, biases_, normalized);
-  return embed(PlacedWindows::of(windows, reach()), normalized).front();
+  const at::Tensor x = embed(PlacedWindows::of(windows, reach()), normalized && !tracked).front();
+  return normalized && tracked ? x / x.norm(2, 1, true) : x;
 }
 
 std::vector<at::Tensor> Convolutions::operator()(const at::Tensor& series,
                                                  const std::vector<at::Tensor>& starts,
                                                  bool normalized) {
   for (const at::Tensor& set : starts) check(set, series.size(0) - reach() - 1);
-  if (fits(series)) return embed(PlacedWindows::of(series, starts), normalized);
+  if (fits(series) && !is_tracked(series))
+    return embed(PlacedWindows::of(series, starts), normalized);
   std::vector<at::Tensor> outputs;
   for (const at::Tensor& set : starts)
     outputs.push_back(

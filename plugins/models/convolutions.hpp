@@ -17,8 +17,8 @@ namespace grevy::models {
 struct PlacedWindows;
 
 // Gives the same as LibTorch's operations up to rounding, and uses them wherever ConvStack does not
-// reach: other devices and types, windows that are not rows of the recording, gradients with
-// respect to the windows, gradients of gradients.
+// reach: other devices and types, windows that are not rows of the recording, second gradients
+// other than those of a Jacobian (weights or windows of the gradient with respect to windows).
 class Convolutions {
  public:
   void add(const ConvLayer& layer, const Affine& affine);

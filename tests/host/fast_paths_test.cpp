@@ -2,6 +2,8 @@
 #include "host/trainer_support.hpp"
 #include "training/adam.hpp"
 
+#include <grevy/jacobian.hpp>
+
 #include <doctest/doctest.h>
 #include <torch/csrc/autograd/autograd.h>
 
@@ -125,6 +127,63 @@ TEST_CASE("convolutions over rows: gradients of gradients, and of the windows") 
   const auto of_windows = torch::autograd::grad({weighted(model->forward(x))}, {x});
   CHECK(of_windows[0].sizes() == x.sizes());
   CHECK(of_windows[0].abs().sum().item<double>() > 0);
+}
+
+TEST_CASE("convolutions over rows: gradients of the windows, and of a Jacobian's penalty") {
+  for (const char* name : {"offset10-model", "offset5-model", "offset10-model-mse"})
+    for (const bool one_thread : {true, false}) {
+      CAPTURE(std::string(name));
+      CAPTURE(one_thread);
+      std::optional<OneThread> guard;
+      if (one_thread) guard.emplace();
+      const auto model = builtin_model(name, 19, 16, 4);
+      fill(model->tensors());
+      const std::int64_t length = model->info().offset.length();
+      const at::Tensor windows = random_windows(150, 19, length);
+      // The loss looks at the embedding and at its derivatives: with respect to parameters and
+      // windows, at once.
+      const auto differentiate = [&](const at::Tensor& rows) {
+        const at::Tensor x = rows.detach().requires_grad_(true);
+        const at::Tensor embedding = model->forward(x);
+        const at::Tensor loss = weighted(embedding) / 150 + exact_jacobian_penalty(x, embedding);
+        std::vector<at::Tensor> wanted = {x};
+        for (const NamedTensor& t : model->tensors())
+          if (t.trained) wanted.push_back(t.tensor);
+        auto found = torch::autograd::grad({loss}, wanted);
+        found.push_back(torch::autograd::grad({weighted(model->forward(x))}, {x})[0]);
+        return found;
+      };
+      const auto expected = differentiate(windows.contiguous()),
+                 found = differentiate(by_rows(windows));
+      for (std::size_t i = 0; i < expected.size(); ++i)
+        CHECK(relative_difference(found[i], expected[i]) < 1e-4);
+    }
+}
+
+TEST_CASE("convolutions over rows: third derivatives of the windows are refused") {
+  const auto model = builtin_model("offset5-model", 4, 8, 3);
+  fill(model->tensors());
+  const auto slope_of = [&](const at::Tensor& rows) {
+    const at::Tensor x = rows.detach().requires_grad_(true);
+    const at::Tensor penalty = exact_jacobian_penalty(x, model->forward(x));
+    return torch::autograd::grad({penalty}, {x}, {}, true, true)[0];
+  };
+  const at::Tensor windows = random_windows(6, 4, 5);
+  const at::Tensor expected = slope_of(windows), found = slope_of(by_rows(windows));
+  CHECK(relative_difference(found.detach(), expected.detach()) < 1e-4);
+  CHECK_NOTHROW(gradients(model->tensors(), expected.square().sum()));
+  CHECK_THROWS_WITH(gradients(model->tensors(), found.square().sum()),
+                    doctest::Contains("can be differentiated once"));
+}
+
+TEST_CASE("convolutions over rows: a Jacobian's gradient is repeatable and needs what was kept") {
+  const auto model = builtin_model("offset5-model", 4, 8, 3);
+  const at::Tensor x = by_rows(random_windows(40, 4, 5)).detach().requires_grad_(true);
+  const at::Tensor penalty = exact_jacobian_penalty(x, model->forward(x));
+  const std::vector<at::Tensor> weight = {model->tensors()[0].tensor};
+  const at::Tensor first = torch::autograd::grad({penalty}, weight, {}, true)[0];
+  CHECK(at::equal(first, torch::autograd::grad({penalty}, weight)[0]));
+  CHECK_THROWS(torch::autograd::grad({penalty}, weight));
 }
 
 TEST_CASE("InfoNCE by tiles: the same loss and gradients as from the whole matrix") {

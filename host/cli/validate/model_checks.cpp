@@ -162,6 +162,33 @@ void sequence(const Subject& subject) {
                  std::to_string(difference));
 }
 
+// Windows that overlap, lie apart, come twice, and reach both ends.
+void samples(const Subject& subject) {
+  const auto model = subject.make_model();
+  if (!model->embeds_samples()) throw Skipped("embeds windows only");
+  const ModelInfo info = model->info();
+  host::Random random = subject.random("series");
+  const std::int64_t length = info.offset.length(), rows = 3 * length + 20, last = rows - length;
+  const at::Tensor series = normal(random, {rows, info.num_input}).to(at::kFloat);
+  const at::Tensor windows = series.unfold(0, length, 1);
+  std::vector<at::Tensor> starts = {at::tensor({last, std::int64_t{0}, std::int64_t{2}}),
+                                    at::tensor({std::int64_t{1}, last, last, last / 2})};
+  std::vector<at::Tensor> sets;
+  for (const at::Tensor& set : starts) sets.push_back(set + info.offset.left);
+  model->set_training(false);
+  const at::NoGradGuard no_grad;
+  const auto found = model->forward_samples(series, sets, info.num_tensors);
+  for (std::size_t s = 0; s < sets.size(); ++s) {
+    const auto expected = model->forward_all(windows.index_select(0, starts[s]), info.num_tensors);
+    for (std::size_t i = 0; i < expected.size(); ++i)
+      if (found[s][i].sizes() != expected[i].sizes() ||
+          !(largest_difference(found[s][i], expected[i]) <= kTolerance))
+        throw Failed("set " + std::to_string(s) + ", output " + std::to_string(i) + ", " +
+                     text_of_shape(found[s][i]) + ": differs from that of its windows, " +
+                     text_of_shape(expected[i]));
+  }
+}
+
 void seed(const Subject& subject) {
   const auto model = subject.make_model(), twin = subject.make_model();
   const NamedTensors first = model->tensors(), second = twin->tensors();
@@ -194,6 +221,8 @@ Checks model_checks() {
        "a parameter without effect is a buffer or a mistake; look for detach() and item()"},
       {"sequence", sequence, "a convolutional model gives for a sequence what it gives for windows",
        "no padding, offset as long as the receptive field; or leave info().convolutional false"},
+      {"samples", samples, "sample numbers are embedded like the windows they stand for",
+       "sample s has the window from row s - offset.left on; or leave embeds_samples() false"},
       {"seed", seed, "the same seed gives the same parameters and embeddings",
        "draw from Context::generator(), never from LibTorch's global generator"},
   };

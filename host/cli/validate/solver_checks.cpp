@@ -100,9 +100,9 @@ class Bench {
       add(simulated(subject.random("second recording"), Subject::num_channels + 2));
   }
 
-  host::Trainer make(std::int64_t num_steps, const json& training = json::object()) const {
+  host::Trainer make(std::int64_t num_steps, const json& changes = json::object()) const {
     json document = document_for(subject_, info_, num_steps);
-    document["training"].update(training);
+    document.merge_patch(changes);
     try {
       host::Host& host = subject_.host();
       return host::Trainer(host, host::Experiment(host, document), train_, held_out_);
@@ -197,7 +197,8 @@ void stop(const Subject& subject) {
 void validation(const Subject& subject) {
   const Bench bench(subject);
   host::Trainer without = bench.make(6);
-  host::Trainer with = bench.make(6, {{"valid_frequency", 2}, {"valid_batches", 2}});
+  host::Trainer with =
+      bench.make(6, {{"training", {{"valid_frequency", 2}, {"valid_batches", 2}}}});
   fit(without);
   std::size_t count = 0;
   host::FitCallbacks callbacks;
@@ -208,6 +209,21 @@ void validation(const Subject& subject) {
   if (count != 3)
     throw Failed("3 validations were asked for; " + std::to_string(count) + " were made");
   expect_same(with.tensors(), without.tensors(), "trainings with and without validations");
+}
+
+// Masks need windows; this one is too narrow to hide a channel.
+void samples(const Subject& subject) {
+  if (!subject.make_solver()->takes_samples()) throw Skipped("takes windows only");
+  const Bench bench(subject);
+  const json model = {{"model", {{"name", "offset10-model-mse"}, {"num_units", 16}}}};
+  json windows = model;
+  windows["sampling"] = {{"masks", {{"NeuronBlockMask", 0.001}}}};
+  host::Trainer by_sample = bench.make(4, model), by_window = bench.make(4, windows);
+  const std::vector<double> found = fit(by_sample), expected = fit(by_window);
+  for (std::size_t i = 0; i < expected.size(); ++i)
+    if (!(std::abs(found.at(i) - expected[i]) <= 1e-3 * (1 + std::abs(expected[i]))))
+      throw Failed("the loss of step " + std::to_string(i) + " is " + std::to_string(found[i]) +
+                   " from sample numbers, " + std::to_string(expected[i]) + " from windows");
 }
 
 void embedding(const Subject& subject) {
@@ -237,6 +253,8 @@ Checks solver_checks() {
        "leave fit() when end_step() answers with stop"},
       {"validation", validation, "validations leave the training as it was",
        "validate() without gradients, in evaluation mode, and restore the mode"},
+      {"samples", samples, "sample numbers train like the windows they stand for",
+       "embed with embed() or embed_sets(); or say takes_samples() false"},
       {"embedding", embedding, "new samples are embedded, the same each time",
        "transform() in evaluation mode, without gradients"},
   };

@@ -35,8 +35,14 @@ class Classifier : public Encoder {
   }
 
   std::vector<at::Tensor> forward_all(const at::Tensor& windows) override {
-    const at::Tensor features = forward(windows);
-    return {features, at::linear(features, classifier_.weight, classifier_.bias)};
+    return classified(forward(windows));
+  }
+
+  std::vector<std::vector<at::Tensor>> forward_samples(
+      const at::Tensor& series, const std::vector<at::Tensor>& sets) override {
+    auto embedded = Encoder::forward_samples(series, sets);
+    for (std::vector<at::Tensor>& set : embedded) set = classified(at::relu(set.front()));
+    return embedded;
   }
 
  protected:
@@ -48,6 +54,10 @@ class Classifier : public Encoder {
   }
 
  private:
+  std::vector<at::Tensor> classified(const at::Tensor& features) const {
+    return {features, at::linear(features, classifier_.weight, classifier_.bias)};
+  }
+
   Affine classifier_;
 };
 

@@ -119,7 +119,7 @@ class Multiobjective : public Solver {
     const at::Tensor total = penalties ? regularised(batches, weights, *penalties, log)
                                        : weighted(losses(batches, log), weights, log);
     const double value = checked_value(total);
-    total.backward();
+    backward(total);
     if (options_.use_sam) climb_and_repeat(batches, weights, optimizer);
     optimizer.step();
     log.push_back({"sum_loss_train", value});
@@ -232,7 +232,7 @@ class Multiobjective : public Solver {
     }
     optimizer.zero_grad();
     Statistics ignored;
-    weighted(losses(batches, ignored), weights, ignored).backward();
+    backward(weighted(losses(batches, ignored), weights, ignored));
     const at::NoGradGuard no_grad;
     for (std::size_t i = 0; i < parameters.size(); ++i) parameters[i].copy_(before[i]);
   }

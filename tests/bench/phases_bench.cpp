@@ -44,26 +44,26 @@ void phases(benchmark::State& state, const json& sampling) {
   const Trainer trainer(builtin_host(), document, sessions);
   const auto sampler = make_batch_sampler(resolve_sampling(document, sessions), sessions,
                                           {batch_size, batch_size, false, {}});
-  const WindowGather gather(sessions.front().neural(), offset, at::kCPU);
+  const WindowGather windows(sessions.front().neural(), offset, at::kCPU);
+  const auto numbers = [&](Samples samples) {
+    for (std::int64_t& sample : samples) sample = windows.complete(sample);
+    return at::tensor(samples, at::kLong);
+  };
   const ModelRef model = trainer.model();
   const CriterionRef criterion = trainer.criterion();
   Adam adam(trainer.tensors(), {});
   Random random(1, "bench");
-  at::Tensor buffers[3];
   const auto step = [&](Phases& phase) {
     phase("optimiser", [&] { adam.zero_grad(); });
     const StepDraw draw = phase("sample", [&] { return sampler->draw(random); });
     const SampleDraw& drawn = draw.sessions.front();
-    const Batch batch = phase("gather", [&] {
-      Batch windows;
-      windows.reference = gather.gather(drawn.reference, buffers[0]);
-      windows.positives = {gather.gather(drawn.positives.front(), buffers[1])};
-      windows.negative = gather.gather(drawn.negative, buffers[2]);
-      return windows;
+    const std::vector<at::Tensor> sets = phase("sample", [&] {
+      return std::vector<at::Tensor>{numbers(drawn.reference), numbers(drawn.positives.front()),
+                                     numbers(drawn.negative)};
     });
     const Prediction embedded = phase("forward", [&] {
-      return Prediction{model.forward(batch.reference), model.forward(batch.positives.front()),
-                        model.forward(batch.negative)};
+      const auto e = model.forward_samples(sessions.front().neural(), sets, 1);
+      return Prediction{e[0][0], e[1][0], e[2][0]};
     });
     const at::Tensor loss = phase("loss", [&] { return criterion.evaluate({embedded}, 2).loss; });
     phase("backward", [&] { loss.backward(); });
@@ -76,6 +76,7 @@ void phases(benchmark::State& state, const json& sampling) {
 }
 
 BENCHMARK_CAPTURE(phases, time, json{{"conditional", "time"}})
+    ->Arg(10000)
     ->Arg(100000)
     ->Unit(benchmark::kMillisecond)
     ->MeasureProcessCPUTime();

@@ -75,13 +75,13 @@ transform() {
 }
 
 phases() {
-  head_of "phase | time, ms | share | time_delta, ms | share"
-  figures grevy-step-bench '^phases/' "${flags[@]}" | awk -F'\t' -v time="$time" '
-    $2 !~ /_time$/ { split($1, part, "/"); ms[part[2], $2] = $3; sum[part[2]] += $3 }
-    END { count = split("sample gather forward loss backward optimiser", phase, " ")
+  head_of "phase | time, 10 000, ms | share | time, 100 000, ms | share | time_delta, 100 000, ms | share"
+  figures grevy-step-bench '^phases/' "${flags[@]}" | awk -F'\t' '
+    $2 !~ /_time$/ { split($1, part, "/"); name = part[2] "/" part[3]; ms[name, $2] = $3; sum[name] += $3 }
+    END { count = split("sample forward loss backward optimiser", phase, " ")
+      cases = split("time/10000 time/100000 time_delta/100000", name, " ")
       for (i = 1; i <= count; ++i) { printf "| %s |", phase[i]
-        for (c = 1; c <= 2; ++c) { name = c == 1 ? "time" : "time_delta"
-          printf " %.2f | %.0f %% |", ms[name, phase[i]], 100 * ms[name, phase[i]] / sum[name] }
+        for (c = 1; c <= cases; ++c) printf " %.2f | %.0f %% |", ms[name[c], phase[i]], 100 * ms[name[c], phase[i]] / sum[name[c]]
         print "" } }'
 }
 

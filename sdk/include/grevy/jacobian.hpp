@@ -7,6 +7,7 @@
 #define GREVY_JACOBIAN_HPP
 
 #include <torch/csrc/autograd/autograd.h>
+#include <torch/csrc/autograd/custom_function.h>
 #include <torch/types.h>
 
 #include <cstdint>
@@ -15,13 +16,28 @@ namespace grevy {
 
 namespace detail {
 
+// Its gradient is one pass where square() takes three.
+class SumOfSquares : public torch::autograd::Function<SumOfSquares> {
+ public:
+  static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& x) {
+    context->save_for_backward({x});
+    const at::Tensor flat =
+        x.is_non_overlapping_and_dense() ? x.as_strided({x.numel()}, {1}) : x.reshape({-1});
+    return at::dot(flat, flat);
+  }
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
+                                                 const torch::autograd::variable_list& gradients) {
+    return {context->get_saved_variables()[0] * (2 * gradients[0])};
+  }
+};
+
 // Sum of squares of d (embedding . direction) / d input, with its graph.
 inline at::Tensor squared_derivative(const at::Tensor& input, const at::Tensor& embedding,
                                      const at::Tensor& direction) {
   const auto gradients =
       torch::autograd::grad({embedding}, {input}, {direction}, /*retain_graph=*/true,
                             /*create_graph=*/true);
-  return gradients[0].square().sum();
+  return SumOfSquares::apply(gradients[0]);
 }
 
 }  // namespace detail

@@ -55,7 +55,7 @@ class Solver : public Component {
     optimizer.zero_grad();
     const Evaluation evaluation = evaluate(batches);
     Statistics statistics = read(evaluation);
-    evaluation.loss.backward();
+    backward(evaluation.loss);
     optimizer.step();
     for (Statistic& s : criterion().statistics()) statistics.push_back(std::move(s));
     return statistics;
@@ -212,6 +212,21 @@ class Solver : public Component {
       return encoder.forward(series.unfold(0, length, model_info.resample_factor));
     const at::Tensor embedding = encoder.forward(series.t().unsqueeze(0));
     return embedding.dim() == 2 ? embedding : embedding[0].t();
+  }
+
+  // loss.backward() for the parameters of models, criterion and solver alone: for a loss that was
+  // differentiated with respect to windows, whose own gradient nobody wants.
+  void backward(const at::Tensor& loss) const {
+    std::vector<at::Tensor> trained;
+    const auto collect = [&](const NamedTensors& tensors) {
+      for (const NamedTensor& t : tensors)
+        if (t.trained && t.tensor.requires_grad()) trained.push_back(t.tensor);
+    };
+    for (const ModelRef& m : models_) collect(m.tensors());
+    collect(criterion_.tensors());
+    collect(tensors());
+    if (trained.empty()) return loss.backward();  // says what is wrong
+    loss.backward({}, {}, /*create_graph=*/false, at::TensorList(trained));
   }
 
   // The mode of all models.

@@ -19,8 +19,9 @@ ConvStack::Pass::Pass(const ConvStack& stack, const Input& input, const Plan& pl
   zeros_.resize(widest);
 }
 
-void ConvStack::Pass::forward(const Block& block) {
+void ConvStack::Pass::forward(const Block& block, const Block* next) {
   start(block);
+  if (next != nullptr) fetch(*next);
   for (std::size_t l = 0; l < layers_.size(); ++l) {
     point_to_inputs(l);
     apply(l, stack_.layers_[l].bias.data(), layers_[l].values);
@@ -29,59 +30,62 @@ void ConvStack::Pass::forward(const Block& block) {
   write(block);
 }
 
-void ConvStack::Pass::backward(const Block& block, const float* gradient, Sums& gradients) {
+void ConvStack::Pass::backward(const Block& block, const Gradient& gradient, const Wanted& wanted) {
   start(block);
-  read(block, gradient);
-  for (std::size_t l = last(); l > 0; --l) {
-    add_gradients(l, gradients);
-    pull_back(l);
-    kernels_.product(after_.data(), layers_[l - 1].slopes, raw_.data(), size(l - 1));
-  }
-  add_gradients(0, gradients);
-}
-
-void ConvStack::Pass::input_gradient(const Block& block, const float* gradient,
-                                     const InputGradient& result) {
-  start(block);
-  read(block, gradient);
+  fetch(block);
+  read(block, gradient.rows);
   const auto keep = [&](std::size_t l, const std::vector<float>& of_output) {
-    if (result.kept != nullptr)
-      std::copy_n(of_output.data(), size(l), result.kept + block.kept + layers_[l].kept);
+    if (wanted.kept != nullptr)
+      std::copy_n(of_output.data(), size(l), wanted.kept + block.kept + layers_[l].kept);
   };
   keep(last(), raw_);
-  for (std::size_t l = last(); l > 0; --l) {
+  for (std::size_t l = last();; --l) {
+    if (wanted.sums != nullptr) add_gradients(l, *wanted.sums);
+    if (l == 0) break;
     pull_back(l);
-    keep(l - 1, after_);
-    kernels_.product(after_.data(), layers_[l - 1].slopes, raw_.data(), size(l - 1));
+    const std::size_t below = l - 1;
+    keep(below, after_);
+    kernels_.product(after_.data(), layers_[below].slopes, raw_.data(), size(below));
+    if (gradient.bent != nullptr)
+      kernels_.add(raw_.data(), gradient.bent + block.kept + layers_[below].kept, size(below));
   }
+  if (wanted.rows == nullptr) return;
   pull_back(0);
-  write_input(result.rows);
+  write_input(wanted.rows);
 }
 
 // The gradient of the windows is linear in that of the embedding: a chain of transposed layers,
 // each scaled by s. Its product with the cotangent is differentiated by pushing the cotangent up
-// that chain, which gives the weights' part and the gradient of s; the latter comes down again as
-// in backward(), by way of u.
-void ConvStack::Pass::second_gradient(const Block& block, const Second& second, Sums& gradients) {
+// that chain, which gives the weights' part and, by way of s, the gradient of u.
+void ConvStack::Pass::second_gradient(const Block& block, const Second& second, Sums& sums) {
   start(block);
-  for (std::size_t l = 0; l < layers_.size(); ++l)
-    push_tangent(l, second, second.kept + block.kept, gradients);
+  for (std::size_t l = 0; l < layers_.size(); ++l) push_tangent(l, block, second, sums);
   const PackedLayer& layer = stack_.layers_.back();
   for (std::size_t w = block.begin; w < block.end; ++w)
     std::copy_n(layers_.back().tangent.data() + (w - block.begin) * layer.width, layer.layer.out,
                 second.of_gradient + w * layer.layer.out);
-  raw_ = layers_[last() - 1].bent;
-  after_.assign(raw_.size(), 0.0F);
-  for (std::size_t l = last() - 1; l > 0; --l) {
-    add_gradients(l, gradients);
-    pull_back(l);
-    kernels_.product(after_.data(), layers_[l - 1].slopes, raw_.data(), size(l - 1));
-    kernels_.add(raw_.data(), layers_[l - 1].bent.data(), size(l - 1));
+}
+
+// ---- memory ahead ----
+
+void ConvStack::Pass::fetch(const Block& block) {
+  fetched_window_ = block.begin;
+  last_fetched_ = block.end;
+  fetched_row_ = input_.starts[block.begin];
+}
+
+void ConvStack::Pass::fetch_some() {
+  constexpr std::size_t rows_at_a_time = 6, floats_of_a_line = 16;
+  const std::size_t width = stack_.layers_.front().in_width;
+  for (std::size_t i = 0; i < rows_at_a_time && fetched_window_ < last_fetched_; ++i) {
+    const float* row = input_.rows + static_cast<std::size_t>(fetched_row_) * width;
+    for (std::size_t at = 0; at < width; at += floats_of_a_line) __builtin_prefetch(row + at, 0, 2);
+    const std::int64_t end =
+        input_.starts[fetched_window_] + static_cast<std::int64_t>(stack_.reach_) + 1;
+    if (++fetched_row_ < end) continue;
+    if (++fetched_window_ < last_fetched_)
+      fetched_row_ = std::max(fetched_row_, input_.starts[fetched_window_]);
   }
-  add_gradients(0, gradients);
-  if (second.of_rows == nullptr) return;
-  pull_back(0);
-  write_input(second.of_rows);
 }
 
 // ---- where things lie ----
@@ -159,10 +163,16 @@ void ConvStack::Pass::point_to_rows(Pointers& pointers, std::size_t l, Float* ro
 }
 
 // Whole blocks of rows: the rest is the last row again, into a row that nobody reads.
-void ConvStack::Pass::fill_up() {
-  while (in_.size() % kernels_.rows_at_once != 0) {
+void ConvStack::Pass::multiply(const float* weights, std::size_t depth, std::size_t width,
+                               const float* bias) {
+  const std::size_t rows = kernels_.rows_at_once;
+  while (in_.size() % rows != 0) {
     in_.push_back(in_.back());
     out_.push_back(spare_.data());
+  }
+  for (std::size_t r = 0; r < in_.size(); r += rows) {
+    kernels_.multiply(in_.data() + r, out_.data() + r, rows, weights, depth, width, bias);
+    fetch_some();
   }
 }
 
@@ -192,9 +202,7 @@ void ConvStack::Pass::add_middle(std::size_t l, const float* input, float* rows)
 void ConvStack::Pass::apply(std::size_t l, const float* bias, float* rows) {
   const PackedLayer& layer = stack_.layers_[l];
   point_to_rows(out_, l, rows);
-  fill_up();
-  kernels_.multiply(in_.data(), out_.data(), out_.size(), layer.weights.data(), layer.depth(),
-                    layer.width, bias);
+  multiply(layer.weights.data(), layer.depth(), layer.width, bias);
 }
 
 void ConvStack::Pass::activate(std::size_t l) {
@@ -235,13 +243,12 @@ void ConvStack::Pass::read(const Block& block, const float* gradient) {
 }
 
 // Of weights and bias, from raw_.
-void ConvStack::Pass::add_gradients(std::size_t l, Sums& gradients) {
+void ConvStack::Pass::add_gradients(std::size_t l, Sums& sums) {
   const PackedLayer& layer = stack_.layers_[l];
   point_to_inputs(l);
   point_to_rows(out_, l, raw_.data());
-  kernels_.outer(in_.data(), out_.data(), out_.size(), gradients[l].data(), layer.depth(),
-                 layer.width);
-  float* bias = gradients[l].data() + layer.depth() * layer.width;
+  kernels_.outer(in_.data(), out_.data(), out_.size(), sums[l].data(), layer.depth(), layer.width);
+  float* bias = sums[l].data() + layer.depth() * layer.width;
   for (const float* row : out_) kernels_.add(bias, row, layer.width);
 }
 
@@ -267,10 +274,8 @@ void ConvStack::Pass::pull_back(std::size_t l) {
     point_to_rows(in_, l, static_cast<const float*>(raw_.data()));
     out_.clear();
     for (const std::int64_t input : layers_[l].inputs) out_.push_back(target(input, k));
-    fill_up();
-    kernels_.multiply(in_.data(), out_.data(), out_.size(),
-                      layer.transposed.data() + k * layer.width * layer.back_width, layer.width,
-                      layer.back_width, nullptr);
+    multiply(layer.transposed.data() + k * layer.width * layer.back_width, layer.width,
+             layer.back_width, nullptr);
   }
   after_.swap(before_);
   raw_.resize(after_.size());
@@ -288,24 +293,23 @@ void ConvStack::Pass::write_input(float* rows) const {
 
 // With the tangent t of layer l's input and the gradient c of its output: p = W t; the weights'
 // gradient is t (c s), that of u is c p k, and the tangent of the output p s, plus the middle of t.
-void ConvStack::Pass::push_tangent(std::size_t l, const Second& second, const float* kept,
-                                   Sums& gradients) {
+void ConvStack::Pass::push_tangent(std::size_t l, const Block& block, const Second& second,
+                                   Sums& sums) {
   const PackedLayer& layer = stack_.layers_[l];
   Layer& at = layers_[l];
   const float* before = l == 0 ? second.cotangent : layers_[l - 1].tangent.data();
-  const float* of_output = kept + at.kept;
+  const float* of_output = second.kept + block.kept + at.kept;
   at.tangent.resize(size(l));
   raw_.assign(of_output, of_output + size(l));
   if (l < last()) kernels_.product(raw_.data(), at.slopes, raw_.data(), size(l));
   point_to_inputs(l, before, layer.in_width);
   point_to_rows(out_, l, raw_.data());
-  kernels_.outer(in_.data(), out_.data(), out_.size(), gradients[l].data(), layer.depth(),
-                 layer.width);
+  kernels_.outer(in_.data(), out_.data(), out_.size(), sums[l].data(), layer.depth(), layer.width);
   apply(l, zeros_.data(), at.tangent.data());
   if (l == last()) return;
-  at.bent.resize(size(l));
-  kernels_.product(of_output, at.tangent.data(), at.bent.data(), size(l));
-  kernels_.product(at.bent.data(), at.curvatures, at.bent.data(), size(l));
+  float* bent = second.bent + block.kept + at.kept;
+  kernels_.product(of_output, at.tangent.data(), bent, size(l));
+  kernels_.product(bent, at.curvatures, bent, size(l));
   kernels_.product(at.tangent.data(), at.slopes, at.tangent.data(), size(l));
   add_middle(l, before, at.tangent.data());
 }

@@ -14,10 +14,10 @@ class ConvStack::Pass {
  public:
   Pass(const ConvStack& stack, const Input& input, const Plan& plan, const Output& output);
 
-  void forward(const Block& block);
-  void backward(const Block& block, const float* gradient, Sums& gradients);
-  void input_gradient(const Block& block, const float* gradient, const InputGradient& result);
-  void second_gradient(const Block& block, const Second& second, Sums& gradients);
+  // next: the block after it, or null.
+  void forward(const Block& block, const Block* next);
+  void backward(const Block& block, const Gradient& gradient, const Wanted& wanted);
+  void second_gradient(const Block& block, const Second& second, Sums& sums);
 
  private:
   struct Layer {
@@ -29,11 +29,15 @@ class ConvStack::Pass {
     float* curvatures = nullptr;  // k; null: not wanted
     std::size_t kept = 0;         // where its part of what is kept begins
     std::vector<float> tangent;   // second_gradient(): of a
-    std::vector<float> bent;      // second_gradient(): gradient of u by way of s
   };
   std::size_t last() const { return layers_.size() - 1; }
   std::size_t num_rows(std::size_t l) const { return layers_[l].inputs.size(); }
   std::size_t size(std::size_t l) const { return num_rows(l) * stack_.layers_[l].width; }
+
+  // Windows lie anywhere in memory, where no processor expects them: their rows are asked for
+  // ahead, a little at a time between other work.
+  void fetch(const Block& block);
+  void fetch_some();
 
   void start(const Block& block);
   void collect_rows(const Block& block);
@@ -43,7 +47,7 @@ class ConvStack::Pass {
   void point_to_inputs(std::size_t l);
   template <class Pointers, class Float>
   void point_to_rows(Pointers& pointers, std::size_t l, Float* rows) const;
-  void fill_up();
+  void multiply(const float* weights, std::size_t depth, std::size_t width, const float* bias);
   template <class Visit>
   void for_stretches(std::size_t l, Visit&& visit) const;
   void add_middle(std::size_t l, const float* input, float* rows) const;
@@ -52,11 +56,11 @@ class ConvStack::Pass {
   void activate(std::size_t l);
   void write(const Block& block);
   void read(const Block& block, const float* gradient);
-  void add_gradients(std::size_t l, Sums& gradients);
+  void add_gradients(std::size_t l, Sums& sums);
   std::size_t num_input_rows(std::size_t l) const;
   void pull_back(std::size_t l);
   void write_input(float* rows) const;
-  void push_tangent(std::size_t l, const Second& second, const float* kept, Sums& gradients);
+  void push_tangent(std::size_t l, const Block& block, const Second& second, Sums& sums);
 
   const ConvStack& stack_;
   const kernels::RowKernels& kernels_;
@@ -65,6 +69,8 @@ class ConvStack::Pass {
   const Output& output_;
   std::vector<Layer> layers_;
   std::int64_t first_row_ = 0, end_row_ = 0;  // of the block, in memory
+  std::size_t fetched_window_ = 0, last_fetched_ = 0;
+  std::int64_t fetched_row_ = 0;
   std::vector<std::int64_t> rows_, before_rows_;
   std::vector<const float*> in_;
   std::vector<float*> out_;

@@ -106,26 +106,22 @@ void ConvStack::for_blocks(const Input& input, const Share& share, const Output&
 }
 
 void ConvStack::forward(const Input& input, const Share& share, const Output& output) const {
-  for_blocks(input, share, output, [](Pass& pass, const Block& block) { pass.forward(block); });
+  for_blocks(input, share, output, [&](Pass& pass, const Block& block) {
+    const bool is_last = &block == &share.plan.blocks[share.end - 1];
+    pass.forward(block, is_last ? nullptr : &block + 1);
+  });
 }
 
 void ConvStack::backward(const Input& input, const Share& share, const Output& output,
-                         const float* gradient, Sums& gradients) const {
+                         const Gradient& gradient, const Wanted& wanted) const {
   for_blocks(input, share, output,
-             [&](Pass& pass, const Block& block) { pass.backward(block, gradient, gradients); });
-}
-
-void ConvStack::input_gradient(const Input& input, const Share& share, const Output& output,
-                               const float* gradient, const InputGradient& result) const {
-  for_blocks(input, share, output,
-             [&](Pass& pass, const Block& block) { pass.input_gradient(block, gradient, result); });
+             [&](Pass& pass, const Block& block) { pass.backward(block, gradient, wanted); });
 }
 
 void ConvStack::second_gradient(const Input& input, const Share& share, const Output& output,
-                                const Second& second, Sums& gradients) const {
-  for_blocks(input, share, output, [&](Pass& pass, const Block& block) {
-    pass.second_gradient(block, second, gradients);
-  });
+                                const Second& second, Sums& sums) const {
+  for_blocks(input, share, output,
+             [&](Pass& pass, const Block& block) { pass.second_gradient(block, second, sums); });
 }
 
 ConvStack::Sums ConvStack::zero_gradients() const {

@@ -61,7 +61,7 @@ class ConvStack {
   std::size_t reach() const { return reach_; }
 
   // Windows that are worked on together, and where their part of Output::saved, and of what
-  // input_gradient() keeps, begins.
+  // backward() keeps, begins.
   struct Block {
     std::size_t begin = 0, end = 0, saved = 0, kept = 0;
   };
@@ -86,28 +86,30 @@ class ConvStack {
     std::size_t begin = 0, end = 0;
   };
   void forward(const Input& input, const Share& share, const Output& output) const;
-  // gradient: like Output::rows. Adds to `gradients`.
-  void backward(const Input& input, const Share& share, const Output& output, const float* gradient,
-                Sums& gradients) const;
 
-  // The gradient with respect to the windows, none of which may share rows with another.
-  struct InputGradient {
-    float* rows = nullptr;  // like Input::rows
-    float* kept = nullptr;  // for second_gradient(): Plan::kept_size; null: not wanted
+  // What a backward pass begins with, and what it is to give.
+  struct Gradient {
+    const float* rows = nullptr;  // of the embedding, like Output::rows
+    const float* bent = nullptr;  // of what the GELUs are given, from second_gradient(); or null
   };
-  void input_gradient(const Input& input, const Share& share, const Output& output,
-                      const float* gradient, const InputGradient& result) const;
+  struct Wanted {
+    Sums* sums = nullptr;   // added to; null: not wanted, and so the others
+    float* rows = nullptr;  // gradient of the windows, like Input::rows; they must not share rows
+    float* kept = nullptr;  // for second_gradient(): Plan::kept_size
+  };
+  void backward(const Input& input, const Share& share, const Output& output,
+                const Gradient& gradient, const Wanted& wanted) const;
 
-  // The gradient of (what input_gradient() gave) . cotangent, of a stack that does not normalise:
-  // adds to `gradients` and writes the rest.
+  // The gradient of Wanted::rows . cotangent, of a stack that does not normalise: its direct part,
+  // added to `sums`, and what a further backward() makes the rest of.
   struct Second {
     const float* cotangent = nullptr;  // like Input::rows
     const float* kept = nullptr;
-    float* of_gradient = nullptr;  // (count, num_output): with respect to `gradient`
-    float* of_rows = nullptr;  // like Input::rows: with respect to the windows; null: not wanted
+    float* of_gradient = nullptr;  // with respect to Gradient::rows
+    float* bent = nullptr;         // Plan::kept_size
   };
   void second_gradient(const Input& input, const Share& share, const Output& output,
-                       const Second& second, Sums& gradients) const;
+                       const Second& second, Sums& sums) const;
   Sums zero_gradients() const;
   const std::vector<PackedLayer>& layers() const { return layers_; }
 

@@ -77,7 +77,7 @@ transform() {
 phases() {
   head_of "phase | time, 10 000, ms | share | time, 100 000, ms | share | time_delta, 100 000, ms | share"
   figures grevy-step-bench '^phases/' "${flags[@]}" | awk -F'\t' '
-    $2 !~ /_time$/ { split($1, part, "/"); name = part[2] "/" part[3]; ms[name, $2] = $3; sum[name] += $3 }
+    $2 !~ /_time$/ { split($1, part, "/"); of = part[2] "/" part[3]; ms[of, $2] = $3; sum[of] += $3 }
     END { count = split("sample forward loss backward optimiser", phase, " ")
       cases = split("time/10000 time/100000 time_delta/100000", name, " ")
       for (i = 1; i <= count; ++i) { printf "| %s |", phase[i]

@@ -1,43 +1,20 @@
 // Arithmetic of our own beside LibTorch's: encoders' convolutions, the InfoNCE losses, Adam.
+#include "host/gradient_support.hpp"
 #include "host/trainer_support.hpp"
 #include "training/adam.hpp"
 
 #include <grevy/jacobian.hpp>
 
 #include <doctest/doctest.h>
-#include <torch/csrc/autograd/autograd.h>
 
 using namespace grevy;
 using namespace grevy::tests;
 
 namespace {
 
-// What decides whether an encoder's convolutions are done by LibTorch is how windows lie in memory.
-at::Tensor by_rows(const at::Tensor& windows) {
-  return windows.transpose(1, 2).contiguous().transpose(1, 2);
-}
-
-std::vector<at::Tensor> gradients(const NamedTensors& parameters, const at::Tensor& loss,
-                                  bool differentiable = false) {
-  std::vector<at::Tensor> trained;
-  for (const NamedTensor& t : parameters)
-    if (t.trained) trained.push_back(t.tensor);
-  return torch::autograd::grad({loss}, trained, {}, differentiable, differentiable);
-}
-
-double relative_difference(const at::Tensor& found, const at::Tensor& expected) {
-  REQUIRE(found.sizes() == expected.sizes());
-  return ((found - expected).norm() / (expected.norm() + 1e-12)).item<double>();
-}
-
 at::Tensor random_windows(std::int64_t n, std::int64_t c, std::int64_t length) {
   host::Random random(5, "windows");
   return noise(random, n, c * length).view({n, c, length});
-}
-
-// A number that every output has a different share in.
-at::Tensor weighted(const at::Tensor& output) {
-  return (output * at::cos(at::arange(output.numel(), at::kFloat)).view(output.sizes())).sum();
 }
 
 }  // namespace

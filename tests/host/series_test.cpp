@@ -1,10 +1,10 @@
 // Windows by where they lie ("grevy.series/1"): what solvers and models make of sample numbers is
 // what they make of the windows.
+#include "host/gradient_support.hpp"
 #include "host/trainer_support.hpp"
 #include "sampling/loader.hpp"
 
 #include <doctest/doctest.h>
-#include <torch/csrc/autograd/autograd.h>
 
 using namespace grevy;
 using namespace grevy::tests;
@@ -33,31 +33,11 @@ at::Tensor windows_of(const at::Tensor& rows, const at::Tensor& samples, const O
   return rows.unfold(0, offset.length(), 1).index_select(0, samples - offset.left);
 }
 
-// In rows, as the host gathers them.
-at::Tensor gathered(const at::Tensor& rows, const at::Tensor& samples, const Offset& offset) {
-  return windows_of(rows, samples, offset).transpose(1, 2).contiguous().transpose(1, 2);
-}
-
-at::Tensor weighted(const std::vector<std::vector<at::Tensor>>& outputs) {
+at::Tensor weighted_sum(const std::vector<std::vector<at::Tensor>>& outputs) {
   at::Tensor sum = at::zeros({});
   for (const auto& set : outputs)
-    for (const at::Tensor& output : set)
-      sum = sum +
-            (output * at::cos(at::arange(output.numel(), output.options())).view_as(output)).sum();
+    for (const at::Tensor& output : set) sum = sum + weighted(output);
   return sum;
-}
-
-std::vector<at::Tensor> gradients(const ModelRef& model, const at::Tensor& loss,
-                                  bool differentiable = false) {
-  std::vector<at::Tensor> trained;
-  for (const NamedTensor& t : model.tensors())
-    if (t.trained) trained.push_back(t.tensor);
-  return torch::autograd::grad({loss}, trained, {}, differentiable, differentiable);
-}
-
-double relative_difference(const at::Tensor& found, const at::Tensor& expected) {
-  REQUIRE(found.sizes() == expected.sizes());
-  return ((found - expected).norm() / (expected.norm() + 1e-12)).item<double>();
 }
 
 json experiment_with(const json& sampling) {
@@ -109,12 +89,13 @@ TEST_CASE("samples are embedded as their windows are, with the same gradients") 
       const auto found = model->forward_samples(series(), sets, 1);
       std::vector<std::vector<at::Tensor>> expected;
       for (const at::Tensor& set : sets)
-        if (set.numel() > 0) expected.push_back({model->forward(gathered(series(), set, offset))});
+        if (set.numel() > 0)
+          expected.push_back({model->forward(by_rows(windows_of(series(), set, offset)))});
       for (std::size_t s = 0; s < expected.size(); ++s)
         CHECK(at::equal(found[s][0], expected[s][0]));
       CHECK(found.back()[0].sizes() == at::IntArrayRef({0, 5}));
-      const auto expected_gradients = gradients(*model, weighted(expected));
-      const auto found_gradients = gradients(*model, weighted(found));
+      const auto expected_gradients = gradients(model->tensors(), weighted_sum(expected));
+      const auto found_gradients = gradients(model->tensors(), weighted_sum(found));
       for (std::size_t i = 0; i < found_gradients.size(); ++i)
         CHECK(relative_difference(found_gradients[i], expected_gradients[i]) < 1e-5);
     }
@@ -126,10 +107,10 @@ TEST_CASE("samples: gradients of some of the sets, and of gradients") {
   const Offset offset = model->info().offset;
   const Sets sets = sets_for(offset);
   const auto second = [&](const std::vector<std::vector<at::Tensor>>& outputs) {
-    const auto first = gradients(*model, weighted({outputs[2]}), true);
+    const auto first = gradients(model->tensors(), weighted_sum({outputs[2]}), true);
     at::Tensor sum = at::zeros({});
     for (const at::Tensor& g : first) sum = sum + g.square().sum();
-    return gradients(*model, sum);
+    return gradients(model->tensors(), sum);
   };
   const auto found = second(model->forward_samples(series(), sets, 1));
   const at::Tensor windows = windows_of(series(), sets[2], offset).contiguous();

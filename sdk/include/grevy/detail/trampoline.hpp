@@ -134,11 +134,12 @@ struct ModelSlots : CommonSlots<Registration> {
         outputs[i] = give(std::move(made[i / output_count][i % output_count]));
     });
   }
-  static constexpr grevy_series_table series = {sizeof(grevy_series_table), 0, forward_samples};
+  static constexpr grevy_series_table series_table = {sizeof(grevy_series_table), 0,
+                                                      forward_samples};
 
   static const void* extension(void* self, grevy_text id) noexcept {
     if (view(id) == GREVY_SERIES_EXTENSION)
-      return Common::object(self).embeds_samples() ? &series : nullptr;
+      return Common::object(self).embeds_samples() ? &series_table : nullptr;
     return Common::extension(self, id);
   }
 
@@ -299,11 +300,11 @@ struct SolverSlots : CommonSlots<Registration> {
                          [&] { Common::object(self).load_state(view(state)); });
   }
 
-  static constexpr grevy_series_solver series = {sizeof(grevy_series_solver), 0};
+  static constexpr grevy_series_solver series_mark = {sizeof(grevy_series_solver), 0};
 
   static const void* extension(void* self, grevy_text id) noexcept {
     if (view(id) == GREVY_SERIES_EXTENSION)
-      return Common::object(self).takes_samples() ? &series : nullptr;
+      return Common::object(self).takes_samples() ? &series_mark : nullptr;
     return Common::extension(self, id);
   }
 

@@ -2,6 +2,7 @@
 #include "exchange/exchange_tensors.hpp"
 #include "files/atomic_file.hpp"
 #include "files/file_hash.hpp"
+#include "training/folder_lock.hpp"
 #include "training/run_folder.hpp"
 
 #include <grevy/host/exchange.hpp>
@@ -55,7 +56,6 @@ void make_folder(const fs::path& folder) {
   std::error_code error;
   fs::create_directories(folder, error);
   if (error) throw Error(ErrorCode::io, folder.string() + ": cannot be made: " + error.message());
-  remove_files(RunFolder(folder).files());
 }
 
 void write_json(const fs::path& file, const json& document) {
@@ -164,6 +164,8 @@ class Import {
   void write(const Trainer& trainer, const std::string& log, json summary) const {
     const fs::path& folder = options_.folder;
     make_folder(folder);
+    const FolderLock lock(folder);
+    remove_files(RunFolder(folder).files());
     write_json(folder / "experiment.json", trainer.experiment().document());
     write_file_atomically(folder / "log.jsonl", {log});
     trainer.save(folder / "checkpoint.safetensors");

@@ -41,6 +41,7 @@ std::string sha256_of_file(const std::filesystem::path& file) {
   std::array<char, 1 << 16> block{};
   while (stream.read(block.data(), block.size()) || stream.gcount() > 0)
     hash.add({block.data(), static_cast<std::size_t>(stream.gcount())});
+  if (stream.bad()) throw Error(ErrorCode::io, file.string() + ": cannot be read");
   return hash.digits();
 }
 

@@ -38,7 +38,7 @@ OpenedCheckpoint open_newest(const RunFolder& folder) {
   const std::vector<fs::path> files = folder.checkpoints();
   std::vector<fs::path> damaged;
   std::vector<std::string> problems;
-  if (!fs::exists(folder.checkpoint()))
+  if (files.empty() || files.front() != folder.checkpoint())
     problems.push_back(folder.checkpoint().string() + ": no such file");
   for (const fs::path& file : files) try {
       OpenedCheckpoint opened = open_file(file);
@@ -48,7 +48,7 @@ OpenedCheckpoint open_newest(const RunFolder& folder) {
                          step_text(opened.info) + ", is used instead";
       return opened;
     } catch (const Error& e) {
-      if (e.code() == ErrorCode::incompatible) throw;
+      if (e.code() != ErrorCode::invalid_value) throw;
       damaged.push_back(file);
       problems.emplace_back(e.what());
     }
@@ -64,7 +64,8 @@ void set_aside(const fs::path& file) {
 }  // namespace
 
 OpenedCheckpoint open_checkpoint(const fs::path& run) {
-  return fs::is_directory(run) ? open_newest(RunFolder(run)) : open_file(run);
+  std::error_code ignored;
+  return fs::is_directory(run, ignored) ? open_newest(RunFolder(run)) : open_file(run);
 }
 
 CheckpointFiles::CheckpointFiles(RunFolder folder, std::int64_t keep)

@@ -22,9 +22,9 @@ struct OpenedCheckpoint {
   std::string warning;
 };
 
-// `run`: a checkpoint, or a run folder: the newest one in it that can be read. Errors: not_found;
-// invalid_value, io (names every file and what is wrong with it); incompatible for one of a newer
-// format, which is as good as one that can be read.
+// `run`: a checkpoint, or a run folder: the newest one in it whose content is whole. Errors:
+// not_found; invalid_value (names every file and what is wrong with it). Whole, if of no use here,
+// is one of a newer format (incompatible) or one that cannot be read as things are (io).
 OpenedCheckpoint open_checkpoint(const std::filesystem::path& run);
 
 // Writes the checkpoints of a run and keeps the last ones and the best.

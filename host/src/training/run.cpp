@@ -389,7 +389,11 @@ TrainingData split_recordings(const Experiment& experiment, std::vector<Recordin
 }
 
 Summary run(Host& host, const Experiment& experiment, const RunOptions& options) {
-  return Run(host, experiment, options).go();
+  try {
+    return Run(host, experiment, options).go();
+  } catch (const fs::filesystem_error& e) {
+    throw Error(ErrorCode::io, e.path1().string() + ": cannot be used: " + e.code().message());
+  }
 }
 
 }  // namespace grevy::host

@@ -40,6 +40,11 @@ std::optional<std::int64_t> step_in(const std::string& name) {
   return problem == std::errc() && at == end && step >= 0 ? std::optional(step) : std::nullopt;
 }
 
+bool is_there(const fs::path& file) {
+  std::error_code ignored;
+  return fs::exists(file, ignored);
+}
+
 bool is_embedding(const fs::path& file) {
   return file.filename().string().rfind("embedding", 0) == 0 && file.extension() == ".npy";
 }
@@ -66,16 +71,16 @@ std::vector<Predecessor> RunFolder::predecessors() const {
 
 std::vector<fs::path> RunFolder::checkpoints() const {
   std::vector<fs::path> files;
-  if (fs::exists(checkpoint())) files.push_back(checkpoint());
+  if (is_there(checkpoint())) files.push_back(checkpoint());
   for (const Predecessor& earlier : predecessors()) files.push_back(earlier.file);
-  if (fs::exists(best())) files.push_back(best());
+  if (is_there(best())) files.push_back(best());
   return files;
 }
 
 std::vector<fs::path> RunFolder::files() const {
   std::vector<fs::path> found = checkpoints();
   for (const fs::path& file : {experiment(), log(), summary()})
-    if (fs::exists(file)) found.push_back(file);
+    if (is_there(file)) found.push_back(file);
   for (const fs::path& file : entries(path))
     if (is_embedding(file) || file.extension() == damaged_end) found.push_back(file);
   return found;

@@ -114,6 +114,7 @@ int use_threads(std::int64_t wanted) {
 }
 
 int run(const Common& common, const RunCommand& command) {
+  install_signal_handlers();
   host::Host host = make_host(common);
   const auto experiment = host::Experiment::load(host, command.file, command.changes);
   use_threads(experiment.at("/threads").get<std::int64_t>());
@@ -123,8 +124,9 @@ int run(const Common& common, const RunCommand& command) {
   options.resume = command.resume;
   options.force = command.force;
   options.on_step = [&](const host::StepReport& report) { progress.show(report); };
+  options.allow = command.allow;
+  options.on_begin = begin_to_finish_steps;
   options.should_stop = [] { return received_signal() != 0; };
-  install_signal_handlers();
   const host::Summary summary = host::run(host, experiment, options);
   progress.finish();
   if (common.json)
@@ -141,9 +143,7 @@ void transform(const Common& common, const TransformCommand& command) {
   use_threads(command.threads);
   if (!command.device.empty())
     about("--device", [&] { return host::parse_device(command.device); });
-  const fs::path checkpoint =
-      fs::is_directory(command.run) ? command.run / "checkpoint.safetensors" : command.run;
-  const auto trainer = host::Trainer::from_checkpoint(host, checkpoint, command.device);
+  const auto trainer = host::Trainer::from_checkpoint(host, command.run, command.device);
   const at::Tensor input = host::load_float_tensor(command.input, command.key);
   const host::Recording recording(input, command.input.string());
   recording.check_finite();

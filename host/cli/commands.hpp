@@ -22,7 +22,7 @@ host::Host make_host(const Common& common);
 
 struct RunCommand {
   std::filesystem::path file, out;
-  std::vector<std::string> changes;
+  std::vector<std::string> changes, allow;
   bool resume = false, force = false;
 };
 // Returns the exit code: 0, or 128 + signal when stopped by one.

@@ -13,6 +13,7 @@
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
 
+#include <csignal>
 #include <iostream>
 #include <limits>
 
@@ -74,6 +75,13 @@ void add_run(CLI::App& app, Common& common, RunCommand& run_command, Action& act
       command->add_flag("--resume", run_command.resume, "Go on from the folder's checkpoint");
   command->add_flag("--force", run_command.force, "Replace the run in the folder")
       ->excludes(resume);
+  command
+      ->add_option(
+          "--allow", run_command.allow,
+          "What --resume may find changed: /optimizer/learning_rate, plugin:ID (repeatable)")
+      ->type_size(1)
+      ->allow_extra_args(false)
+      ->needs(resume);
   command->callback([&] { action.run = [&] { return run(common, run_command); }; });
 }
 
@@ -266,12 +274,20 @@ int parse_and_run(int argc, char** argv) {
   return action.run();
 }
 
+// Results that did not reach stdout are lost.
+int flush_results(int code) {
+  if (std::cout.flush()) return code;
+  throw Error(ErrorCode::io, "stdout: cannot be written");
+}
+
 }  // namespace
 
 // Called by launch.cpp.
 extern "C" __attribute__((visibility("default"))) int grevy_main(int argc, char** argv) {
+  // A file that outgrows its limit is an error like a full disk.
+  std::signal(SIGXFSZ, SIG_IGN);
   try {
-    return parse_and_run(argc, argv);
+    return flush_results(parse_and_run(argc, argv));
   } catch (const grevy::PluginError& e) {
     return complain(e.what(),
                     exit_code(e.code()) == 3 ? 3 : 2);  // whatever a plugin throws is not ours

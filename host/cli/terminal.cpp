@@ -11,10 +11,10 @@
 namespace grevy::cli {
 namespace {
 
-volatile std::sig_atomic_t stop_signal = 0;
+volatile std::sig_atomic_t stop_signal = 0, has_begun = 0;
 
 void on_signal(int signal) {
-  if (stop_signal != 0) _exit(128 + signal);
+  if (has_begun == 0 || stop_signal != 0) _exit(128 + signal);
   stop_signal = signal;
 }
 
@@ -27,9 +27,12 @@ bool writes_text(Progress::Style style) {
 void install_signal_handlers() {
   struct sigaction action {};
   action.sa_handler = on_signal;
+  action.sa_flags = SA_RESTART;
   sigemptyset(&action.sa_mask);
   for (const int signal : {SIGINT, SIGTERM}) sigaction(signal, &action, nullptr);
 }
+
+void begin_to_finish_steps() { has_begun = 1; }
 
 int received_signal() { return stop_signal; }
 

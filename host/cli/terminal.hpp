@@ -27,8 +27,10 @@ class Progress {
   host::Pace json_pace_;
 };
 
-// SIGINT and SIGTERM ask for a stop after the current step; a second one ends the process at once.
+// SIGINT and SIGTERM end the process at once, with 128 + signal as its exit code ...
 void install_signal_handlers();
+// ... and from here on ask for a stop after the current step; a second one ends it at once.
+void begin_to_finish_steps();
 int received_signal();  // 0: none
 
 }  // namespace grevy::cli

@@ -3,6 +3,7 @@
 #include "program.hpp"
 
 #include <grevy/host/array.hpp>
+#include <grevy/host/safetensors.hpp>
 
 #include <doctest/doctest.h>
 #include <zip.h>
@@ -260,12 +261,12 @@ TEST_CASE("mistakes with transform") {
     return Case{{name, spikes}, {name + ": is "}};
   };
   const std::size_t length = workspace.bytes("run/checkpoint.safetensors").size();
-  std::string other = workspace.bytes("run/checkpoint.safetensors");
-  const std::string format = "grevy";  // of the metadata's "format", same length
-  const auto at = other.find("\"format\":");
-  REQUIRE(at != std::string::npos);
-  other.replace(other.find(format, at), format.size(), "other");
-  workspace.write("other.safetensors", other);
+  auto other = grevy::host::read_safetensors(workspace / "run/checkpoint.safetensors");
+  other.metadata["format"] = "\"other.checkpoint/2\"";
+  grevy::host::write_safetensors(workspace / "other.safetensors", other);
+  std::string altered = workspace.bytes("run/checkpoint.safetensors");
+  altered.back() = static_cast<char>(altered.back() ^ 1);
+  workspace.write("altered.safetensors", altered);
   const std::vector<Case> cases = {
       {{"run", "narrow.npy"}, {"narrow.npy: ", "6 channels", "[100, 5]"}},
       {{"run", "few.npy", "--no-pad"}, {"few.npy: found 9 samples", "at least 10"}},
@@ -278,6 +279,7 @@ TEST_CASE("mistakes with transform") {
       {{"recording", spikes}, {"recording/checkpoint.safetensors: no such file"}},
       {{spikes, spikes}, {"spikes.npy: is not a safetensors file"}},
       {{"other.safetensors", spikes}, {"other.safetensors: is a checkpoint of format \"other"}},
+      {{"altered.safetensors", spikes}, {"altered.safetensors: is damaged: its bytes do not"}},
       damaged(0),
       damaged(300),
       damaged(length / 2),

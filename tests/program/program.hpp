@@ -84,7 +84,8 @@ class Pipe {
 // A folder with a small recording and the program in it.
 class Workspace {
  public:
-  // Called with the program's process and its stderr so far, whenever there is more.
+  // Called with the program's process and its stderr so far, at the start and whenever there is
+  // more.
   using Watch = std::function<void(pid_t, const std::string&)>;
 
   Workspace() {
@@ -124,6 +125,7 @@ class Workspace {
     Pipe out, err;
     const pid_t process = start(arguments, out, err);
     Outcome outcome;
+    if (watch) watch(process, outcome.err);
     const bool in_time = collect(process, out, err, outcome, watch);
     if (!in_time) ::kill(process, SIGKILL);
     int status = 0;

@@ -18,6 +18,8 @@ namespace fs = std::filesystem;
 
 using grevy::Error;
 using grevy::ErrorCode;
+using grevy::host::duplicate_file;
+using grevy::host::is_temporary_name;
 using grevy::host::write_file_atomically;
 using grevy::tests::file_bytes;
 using grevy::tests::TemporaryFolder;
@@ -174,4 +176,50 @@ TEST_CASE("atomic file: a reader sees the old or the new content, whole") {
   first.join();
   second.join();
   CHECK(entries(folder.path()) == 1);
+}
+
+TEST_CASE("atomic file: a further name keeps the content that the first one had") {
+  const TemporaryFolder folder;
+  const fs::path file = folder.write("a", "one");
+  folder.write("b", "old");
+  for (int i = 0; i < 2; ++i) {  // also where both are one file already
+    duplicate_file(file, "b");
+    CHECK(file_bytes(folder / "b") == "one");
+    CHECK(entries(folder.path()) == 2);
+  }
+  write_file_atomically(file, {"two"});
+  CHECK(file_bytes(folder / "b") == "one");
+  CHECK(file_bytes(file) == "two");
+}
+
+TEST_CASE("atomic file: further names that cannot be given") {
+  const TemporaryFolder folder;
+  const fs::path file = folder.write("a", "one");
+  fs::create_directory(folder / "sub");
+  const auto refusal = [](const fs::path& from, const std::string& name) {
+    try {
+      duplicate_file(from, name);
+      return std::string();
+    } catch (const Error& error) {
+      CHECK(error.code() == ErrorCode::io);
+      return std::string(error.what());
+    }
+  };
+  CHECK(refusal(file, "sub") == (folder / "sub").string() + ": cannot be written: it is a folder");
+  CHECK(refusal(folder / "gone", "b") ==
+        (folder / "b").string() +
+            ": cannot be written: linking it to gone: No such file or directory");
+  CHECK(refusal(folder / "none/a", "b") ==
+        (folder / "none/b").string() +
+            ": cannot be written: opening its folder: No such file or directory");
+  CHECK(entries(folder.path()) == 2);
+}
+
+TEST_CASE("atomic file: names of what a killed process leaves") {
+  for (const std::string name :
+       {".grevy-12-0.tmp", "embedding.npy.tmp-12-0", "embedding_1.npy.tmp-1-1"})
+    CHECK(is_temporary_name(name));
+  for (const std::string name : {"", ".tmp", "a.tmp", ".grevy-12-0", "embedding.npy", "log.jsonl",
+                                 "other.npy.tmp-12-0", "checkpoint.safetensors"})
+    CHECK_FALSE(is_temporary_name(name));
 }

@@ -46,9 +46,7 @@ StoredTensors empty_content(const json& spec) {
 
 class Export {
  public:
-  Export(Host& host, const fs::path& run)
-      : trainer_(Trainer::from_checkpoint(
-            host, fs::is_directory(run) ? run / "checkpoint.safetensors" : run, "cpu")) {}
+  Export(Host& host, const fs::path& run) : trainer_(Trainer::from_checkpoint(host, run, "cpu")) {}
 
   std::vector<Output> make(std::optional<std::int64_t> session) const {
     const bool numbered =

@@ -2,6 +2,8 @@
 #include "exchange/exchange_tensors.hpp"
 #include "files/atomic_file.hpp"
 #include "files/file_hash.hpp"
+#include "training/folder_lock.hpp"
+#include "training/run_folder.hpp"
 
 #include <grevy/host/exchange.hpp>
 #include <grevy/host/trainer.hpp>
@@ -50,22 +52,10 @@ void check_folder(const ImportOptions& options) {
     refuse(folder.string() + ": exists and is not empty; use --force to replace the run");
 }
 
-// Files of an earlier run that an import does not write.
-void remove_embeddings(const fs::path& folder) {
-  for (const auto& entry : fs::directory_iterator(folder)) {
-    const bool is_embedding = entry.path().filename().string().rfind("embedding", 0) == 0;
-    std::error_code error;
-    if (is_embedding && entry.path().extension() == ".npy") fs::remove(entry.path(), error);
-    if (error)
-      throw Error(ErrorCode::io, entry.path().string() + ": cannot be removed: " + error.message());
-  }
-}
-
 void make_folder(const fs::path& folder) {
   std::error_code error;
   fs::create_directories(folder, error);
   if (error) throw Error(ErrorCode::io, folder.string() + ": cannot be made: " + error.message());
-  remove_embeddings(folder);
 }
 
 void write_json(const fs::path& file, const json& document) {
@@ -174,10 +164,12 @@ class Import {
   void write(const Trainer& trainer, const std::string& log, json summary) const {
     const fs::path& folder = options_.folder;
     make_folder(folder);
+    const FolderLock lock(folder);
+    remove_files(RunFolder(folder).files());
     write_json(folder / "experiment.json", trainer.experiment().document());
     write_file_atomically(folder / "log.jsonl", {log});
     trainer.save(folder / "checkpoint.safetensors");
-    summary["plugins"] = read_checkpoint_info(folder / "checkpoint.safetensors").at("plugins");
+    summary["plugins"] = trainer.plugins();
     write_json(folder / "summary.json", summary);
   }
 

@@ -109,7 +109,9 @@ constexpr const char* base = R"json({
           "description": "Steps between validations on the held-out part; null: none."},
         "valid_batches": {"type": "integer", "minimum": 1, "default": 10, "description": "Batches in a validation."},
         "save_frequency": {"type": ["integer", "null"], "minimum": 1, "default": 500,
-          "description": "Steps between checkpoints; null: only at the end."}
+          "description": "Steps between checkpoints; null: only at the end."},
+        "keep_checkpoints": {"type": "integer", "minimum": 1, "maximum": 1000, "default": 2,
+          "description": "How many of the last checkpoints are kept, besides the best."}
       }
     },
     "evaluation": {

@@ -1,5 +1,7 @@
 #include "files/atomic_file.hpp"
 
+#include "files/input_file.hpp"
+
 #include <grevy/error.hpp>
 
 #include <atomic>
@@ -40,15 +42,26 @@ class Descriptor {
   int value_;
 };
 
+// Calls again what a signal has interrupted.
+template <class Call>
+auto uninterrupted(Call&& call) {
+  auto result = call();
+  while (result < 0 && errno == EINTR) result = call();
+  return result;
+}
+
 // Reads errno: call it right after the failure.
 [[noreturn]] void fail(const fs::path& file, const char* step) {
   const std::string reason = std::generic_category().message(errno);
   throw Error(ErrorCode::io, file.string() + ": cannot be written: " + step + ": " + reason);
 }
 
+constexpr std::string_view kPrefix = ".grevy-", kSuffix = ".tmp";
+
 std::string next_name() {
   static std::atomic<unsigned> count{0};
-  return ".grevy-" + std::to_string(::getpid()) + "-" + std::to_string(count++) + ".tmp";
+  return std::string(kPrefix) + std::to_string(::getpid()) + "-" + std::to_string(count++) +
+         std::string(kSuffix);
 }
 
 fs::path folder_of(const fs::path& file) {
@@ -68,15 +81,16 @@ class TemporaryFile {
 
   void write(std::string_view piece) {
     while (!piece.empty()) {
-      const ssize_t count = ::write(descriptor_.get(), piece.data(), piece.size());
-      if (count < 0 && errno == EINTR) continue;
+      const ssize_t count =
+          uninterrupted([&] { return ::write(descriptor_.get(), piece.data(), piece.size()); });
       if (count < 0) fail(file_, "writing a temporary file in its folder");
       piece.remove_prefix(static_cast<std::size_t>(count));
     }
   }
 
   void sync_and_close() {
-    if (::fsync(descriptor_.get()) != 0) fail(file_, "syncing a temporary file in its folder");
+    if (uninterrupted([&] { return ::fsync(descriptor_.get()); }) != 0)
+      fail(file_, "syncing a temporary file in its folder");
     if (!descriptor_.close()) fail(file_, "closing a temporary file in its folder");
   }
 
@@ -123,7 +137,27 @@ void check_target(const fs::path& file, int folder) {
 
 // File systems that cannot sync folders say so with EINVAL; nothing more can be done there.
 void sync_folder(const fs::path& file, int folder) {
-  if (::fsync(folder) != 0 && errno != EINVAL) fail(file, "syncing its folder");
+  if (uninterrupted([&] { return ::fsync(folder); }) != 0 && errno != EINVAL)
+    fail(file, "syncing its folder");
+}
+
+// The folder that `file` is to be in, open.
+int open_folder(const fs::path& file) {
+  const int folder = uninterrupted(
+      [&] { return ::open(folder_of(file).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); });
+  if (folder < 0) fail(file, "opening its folder");
+  return folder;
+}
+
+std::string content_of(const fs::path& file) {
+  InputFile input(file, ErrorCode::io, "a file to copy");
+  return input.read(0, input.size());
+}
+
+// Not every file system has hard links, and some have few for a file.
+bool has_no_link(int error) {
+  return error == EPERM || error == EOPNOTSUPP || error == ENOSYS || error == EMLINK ||
+         error == EXDEV;
 }
 
 }  // namespace
@@ -132,14 +166,44 @@ void write_file_atomically(const fs::path& file, const std::vector<std::string_v
   if (!file.has_filename() || file.filename() == "." || file.filename() == "..") {
     throw Error(ErrorCode::invalid_value, "\"" + file.string() + "\": names no file to write");
   }
-  const Descriptor folder(::open(folder_of(file).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (folder.get() < 0) fail(file, "opening its folder");
+  const Descriptor folder(open_folder(file));
   check_target(file, folder.get());
   TemporaryFile temporary(file, folder.get());
   for (const std::string_view piece : pieces) temporary.write(piece);
   temporary.sync_and_close();
   temporary.rename();
   sync_folder(file, folder.get());
+}
+
+void sync_folder_of(const fs::path& file) {
+  const Descriptor folder(open_folder(file));
+  sync_folder(file, folder.get());
+}
+
+void duplicate_file(const fs::path& file, const std::string& name) {
+  const fs::path copy = file.parent_path() / name;
+  const Descriptor folder(open_folder(copy));
+  check_target(copy, folder.get());
+  const std::string temporary = next_name(), source = file.filename().string();
+  if (::linkat(folder.get(), source.c_str(), folder.get(), temporary.c_str(), 0) != 0) {
+    if (!has_no_link(errno)) fail(copy, ("linking it to " + source).c_str());
+    return write_file_atomically(copy, {content_of(file)});
+  }
+  const bool renamed = ::renameat(folder.get(), temporary.c_str(), folder.get(), name.c_str()) == 0;
+  const int error = errno;
+  // Still there where renaming has failed, and where both names were links to one file.
+  ::unlinkat(folder.get(), temporary.c_str(), 0);
+  errno = error;
+  if (!renamed) fail(copy, "renaming a temporary file in its folder");
+  sync_folder(copy, folder.get());
+}
+
+bool is_temporary_name(const std::string& name) {
+  const bool of_arrays =
+      name.rfind("embedding", 0) == 0 && name.find(".npy.tmp-") != std::string::npos;
+  const bool of_others = name.rfind(kPrefix, 0) == 0 && name.size() > kSuffix.size() &&
+                         name.substr(name.size() - kSuffix.size()) == kSuffix;
+  return of_arrays || of_others;
 }
 
 }  // namespace grevy::host

@@ -3,6 +3,7 @@
 #define GREVY_HOST_ATOMIC_FILE_HPP
 
 #include <filesystem>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -16,6 +17,18 @@ namespace grevy::host {
 // Errors: invalid_value where `file` names no file; io. Messages begin with the file's name.
 void write_file_atomically(const std::filesystem::path& file,
                            const std::vector<std::string_view>& pieces);
+
+// Gives the content of `file` the further name `name` in the same folder, in place of what has that
+// name: a hard link, or a copy where the file system has none. After a crash the old or the new is
+// there. What replaces `file` later leaves `name` as it is. Errors: io, as above.
+void duplicate_file(const std::filesystem::path& file, const std::string& name);
+
+// Makes what was renamed in the folder of `file` last through a power cut. Errors: io.
+void sync_folder_of(const std::filesystem::path& file);
+
+// Whether a file's name is one that this file and NpyWriter write embeddings under before they
+// rename it: where no such writing is going on, a leftover of a process that was killed.
+bool is_temporary_name(const std::string& name);
 
 }  // namespace grevy::host
 

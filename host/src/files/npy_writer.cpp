@@ -64,20 +64,12 @@ void discard(const fs::path& temporary, int& descriptor) {
   ::unlink(temporary.c_str());
 }
 
-// Makes the rename last through a power cut; some file systems cannot, which is no failure.
-void sync_folder(const fs::path& file) {
-  const fs::path folder = file.has_parent_path() ? file.parent_path() : fs::path(".");
-  const int descriptor = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (descriptor < 0) return;
-  ::fsync(descriptor);
-  ::close(descriptor);
-}
-
 void publish(const fs::path& temporary, int& descriptor, const fs::path& file) {
-  if (::fsync(descriptor) != 0) fail_io(file, "cannot be synced");
+  while (::fsync(descriptor) != 0)
+    if (errno != EINTR) fail_io(file, "cannot be synced");
   if (::rename(temporary.c_str(), file.c_str()) != 0) fail_io(file, "cannot be put in place");
   if (::close(std::exchange(descriptor, -1)) != 0) fail_io(file, "cannot be closed");
-  sync_folder(file);
+  sync_folder_of(file);
 }
 
 template <typename Action>

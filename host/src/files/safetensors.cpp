@@ -1,5 +1,7 @@
 #include "files/atomic_file.hpp"
+#include "files/file_hash.hpp"
 #include "files/input_file.hpp"
+#include "files/safetensors_header.hpp"
 
 #include <grevy/error.hpp>
 #include <grevy/host/safetensors.hpp>
@@ -9,8 +11,6 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
-#include <limits>
-#include <set>
 #include <string_view>
 #include <utility>
 
@@ -18,222 +18,12 @@ namespace grevy::host {
 
 namespace {
 
+using namespace safetensors;
 using Json = nlohmann::json;
 
 constexpr std::size_t kLengthBytes = 8;
 constexpr std::uint64_t kHeaderLimit = 100'000'000;
-constexpr std::size_t kRankLimit = 64;
-constexpr const char* kMetadata = "__metadata__";
 constexpr const char* kWanted = "a safetensors file";
-
-constexpr std::pair<std::string_view, std::size_t> kElementSizes[] = {
-    {"BOOL", 1}, {"U8", 1},  {"I8", 1},  {"I16", 2}, {"U16", 2}, {"F16", 2}, {"BF16", 2},
-    {"I32", 4},  {"U32", 4}, {"F32", 4}, {"F64", 8}, {"I64", 8}, {"U64", 8},
-};
-
-[[noreturn]] void fail(const std::string& file, const std::string& what) {
-  throw Error(ErrorCode::invalid_value, file + ": " + what);
-}
-
-// Names come from files: control characters, broken UTF-8 and great length must not reach a person.
-std::string in_quotes(const std::string& name) {
-  const std::string text =
-      Json(name.substr(0, 80)).dump(-1, ' ', true, Json::error_handler_t::replace);
-  return name.size() <= 80 ? text : text + "...";
-}
-
-std::string tensor_text(const std::string& name) { return "tensor " + in_quotes(name); }
-
-std::string allowed_dtypes() {
-  std::string text;
-  for (const auto& [name, size] : kElementSizes)
-    text += (text.empty() ? "" : ", ") + std::string(name);
-  return text;
-}
-
-// The bytes that dtype and shape ask for; `where` names file and tensor in messages.
-std::uint64_t byte_count(const StoredTensor& tensor, const std::string& file,
-                         const std::string& where) {
-  std::uint64_t count = element_size(tensor.dtype);
-  if (count == 0) {
-    fail(file,
-         where + ": unknown dtype " + in_quotes(tensor.dtype) + "; allowed: " + allowed_dtypes());
-  }
-  if (tensor.shape.size() > kRankLimit) {
-    fail(file, where + ": the shape has more than " + std::to_string(kRankLimit) + " dimensions");
-  }
-  for (const std::int64_t length : tensor.shape) {
-    if (length < 0)
-      fail(file, where + ": the shape has the negative length " + std::to_string(length));
-    const auto factor = static_cast<std::uint64_t>(length);
-    if (factor != 0 && count > std::numeric_limits<std::uint64_t>::max() / factor) {
-      fail(file, where + ": the shape is too large: its size overflows 64 bits");
-    }
-    count *= factor;
-  }
-  return count;
-}
-
-struct Entry {
-  StoredTensor tensor;  // without bytes
-  std::uint64_t begin = 0;
-  std::uint64_t end = 0;
-};
-
-using Entries = std::map<std::string, Entry>;
-
-// Takes exactly the header's shape, {name: {dtype, shape, data_offsets}} and metadata, event by
-// event: deeper nesting, unknown keys, repeated keys and other types end the reading at once.
-class HeaderReader : public nlohmann::json_sax<Json> {
- public:
-  explicit HeaderReader(std::string file) : file_(std::move(file)) {}
-
-  Entries entries;
-  std::map<std::string, std::string> metadata;
-
-  bool start_object(std::size_t) override {
-    if (place_ == Place::outside) return go(Place::names);
-    if (place_ != Place::names) refuse("an object");
-    if (name_ == kMetadata) return go(Place::metadata);
-    entry_ = {};
-    seen_.clear();
-    return go(Place::tensor);
-  }
-
-  bool end_object() override {
-    if (place_ == Place::names) return go(Place::outside);
-    if (place_ == Place::tensor) finish_tensor();
-    return go(Place::names);
-  }
-
-  bool start_array(std::size_t) override {
-    if (place_ != Place::tensor || key_ == "dtype") refuse("an array");
-    numbers_.clear();
-    return go(Place::numbers);
-  }
-
-  bool end_array() override {
-    if (key_ == "shape") {
-      entry_.tensor.shape = numbers_;
-    } else if (numbers_.size() == 2) {
-      entry_.begin = static_cast<std::uint64_t>(numbers_[0]);
-      entry_.end = static_cast<std::uint64_t>(numbers_[1]);
-    } else {
-      fail(file_, where() + ": found " + std::to_string(numbers_.size()) +
-                      " numbers; must be 2: begin and end");
-    }
-    return go(Place::tensor);
-  }
-
-  bool key(string_t& text) override {
-    if (place_ == Place::names) {
-      name_ = text;
-      key_.clear();
-      if (!names_.insert(text).second)
-        fail(file_, "header: the name " + in_quotes(text) + " is repeated");
-      return true;
-    }
-    key_ = text;
-    if (place_ == Place::metadata) return add_metadata_key();
-    if (text != "dtype" && text != "shape" && text != "data_offsets") {
-      fail(file_, tensor_text(name_) + ": unknown key " + in_quotes(text) +
-                      "; allowed: dtype, shape, data_offsets");
-    }
-    if (!seen_.insert(text).second) fail(file_, where() + ": the key is repeated");
-    return true;
-  }
-
-  bool string(string_t& text) override {
-    if (place_ == Place::metadata) {
-      metadata[key_] = text;
-    } else if (place_ == Place::tensor && key_ == "dtype") {
-      entry_.tensor.dtype = text;
-    } else {
-      refuse("a string");
-    }
-    return true;
-  }
-
-  bool number_unsigned(number_unsigned_t value) override {
-    constexpr auto limit = std::numeric_limits<std::int64_t>::max();
-    if (place_ != Place::numbers || value > static_cast<std::uint64_t>(limit)) {
-      refuse("the number " + std::to_string(value));
-    }
-    if (numbers_.size() >= kRankLimit) {
-      fail(file_, where() + ": more than " + std::to_string(kRankLimit) + " numbers");
-    }
-    numbers_.push_back(static_cast<std::int64_t>(value));
-    return true;
-  }
-
-  bool null() override { refuse("null"); }
-  bool boolean(bool value) override { refuse(value ? "true" : "false"); }
-  bool number_integer(number_integer_t value) override {
-    refuse("the number " + std::to_string(value));
-  }
-  bool number_float(number_float_t, const string_t& text) override {
-    refuse("the number " + text.substr(0, 80));
-  }
-  bool binary(binary_t&) override { refuse("binary data"); }
-  bool parse_error(std::size_t position, const std::string&,
-                   const nlohmann::detail::exception&) override {
-    fail(file_, "header: not valid JSON at its byte " + std::to_string(position));
-  }
-
- private:
-  enum class Place { outside, names, metadata, tensor, numbers };
-
-  bool go(Place place) {
-    place_ = place;
-    return true;
-  }
-
-  bool add_metadata_key() {
-    if (!metadata.emplace(key_, "").second) fail(file_, where() + ": the key is repeated");
-    return true;
-  }
-
-  std::string where() const {
-    if (names_.empty()) return "header";
-    const std::string owner = name_ == kMetadata ? kMetadata : tensor_text(name_);
-    return key_.empty() ? owner : owner + ", " + in_quotes(key_);
-  }
-
-  std::string allowed() const {
-    if (place_ == Place::outside || place_ == Place::names) return "an object";
-    if (place_ == Place::metadata || key_ == "dtype") return "a string";
-    return place_ == Place::tensor ? "an array of integers" : "an integer from 0 to 2^63-1";
-  }
-
-  [[noreturn]] void refuse(const std::string& found) const {
-    fail(file_, where() + ": found " + found + "; must be " + allowed());
-  }
-
-  void finish_tensor() {
-    key_.clear();
-    for (const char* needed : {"dtype", "shape", "data_offsets"}) {
-      if (seen_.count(needed) == 0)
-        fail(file_, where() + ": the key \"" + needed + "\" is missing");
-    }
-    if (entry_.begin > entry_.end) fail(file_, where() + ": data_offsets end before they begin");
-    const std::uint64_t needed = byte_count(entry_.tensor, file_, where());
-    const std::uint64_t found = entry_.end - entry_.begin;
-    if (needed != found) {
-      fail(file_, where() + ": dtype and shape need " + std::to_string(needed) +
-                      " bytes, data_offsets give " + std::to_string(found));
-    }
-    entries.emplace(name_, std::move(entry_));
-  }
-
-  std::string file_;
-  Place place_ = Place::outside;
-  std::string name_;
-  std::string key_;
-  std::set<std::string> names_;
-  std::set<std::string> seen_;
-  std::vector<std::int64_t> numbers_;
-  Entry entry_;
-};
 
 std::uint64_t decode_length(const std::array<unsigned char, kLengthBytes>& bytes) {
   std::uint64_t value = 0;
@@ -270,42 +60,62 @@ std::string read_header(InputFile& input, const std::string& file) {
   return input.read(kLengthBytes, length);
 }
 
-HeaderReader parse_header(const std::string& header, const std::string& file) {
-  if (header.empty() || header[0] != '{') fail(file, "header: must begin with {");
-  // The JSON parser takes a zero byte for the end of the text.
-  if (header.find('\0') != std::string::npos)
-    fail(file, "header: not valid JSON: it has zero bytes");
-  HeaderReader reader(file);
-  Json::sax_parse(header, &reader);
-  return reader;
+// ---- checksum ----
+
+const std::string kNoDigits(64, '0');
+
+// Where the digits of the checksum are; npos: it has none. In names and values of metadata quotes
+// are escaped, so that this text is nowhere else.
+std::size_t checksum_at(const std::string& header) {
+  const std::string before = Json(checksum_key).dump() + ":\"";
+  const std::size_t at = header.find(before);
+  const bool has_room =
+      at != std::string::npos && header.size() - at - before.size() > kNoDigits.size();
+  return has_room ? at + before.size() : std::string::npos;
 }
 
-// The ranges must cover the data exactly, one after the other.
-void check_ranges(const Entries& entries, std::uint64_t data_size, const std::string& file) {
-  std::vector<const Entries::value_type*> order;
-  for (const auto& entry : entries) order.push_back(&entry);
-  std::sort(order.begin(), order.end(), [](const auto* a, const auto* b) {
-    return std::pair(a->second.begin, a->second.end) < std::pair(b->second.begin, b->second.end);
-  });
-  std::uint64_t at = 0;
-  for (const auto* item : order) {
-    const Entry& entry = item->second;
-    if (entry.begin != at) {
-      fail(file, tensor_text(item->first) + ": its data begin at " + std::to_string(entry.begin) +
-                     "; must be " + std::to_string(at) + ", without " +
-                     (entry.begin > at ? "gap" : "overlap"));
-    }
-    at = entry.end;
-  }
-  if (at == data_size) return;
-  fail(file, std::string(at > data_size ? "is truncated: " : "has bytes that no tensor uses: ") +
-                 "the tensors take " + std::to_string(at) + " bytes, the file has " +
-                 std::to_string(data_size) + " after its header");
+std::string_view view(const std::vector<unsigned char>& bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
+
+// `pieces`: a whole file, first the header's length, then the header.
+void fill_in_checksum(std::string& header, const std::vector<std::string_view>& pieces) {
+  Sha256 hash;
+  for (const std::string_view piece : pieces) hash.add(piece);
+  header.replace(checksum_at(header), kNoDigits.size(), hash.digits());
+}
+
+// Follows a file that is being read; does nothing where it has no checksum.
+class ChecksumReader {
+ public:
+  ChecksumReader(std::string header, const std::map<std::string, std::string>& metadata,
+                 std::string file)
+      : file_(std::move(file)) {
+    const auto found = metadata.find(checksum_key);
+    if (found == metadata.end()) return;
+    expected_ = found->second;
+    const std::size_t at = checksum_at(header);
+    if (at == std::string::npos || header.compare(at, kNoDigits.size() + 1, expected_ + "\"") != 0)
+      fail(file_, "header: the checksum is not 64 hexadecimal digits");
+    hash_.add(encode_length(header.size()));
+    hash_.add(header.replace(at, kNoDigits.size(), kNoDigits));
+  }
+  void add(const std::vector<unsigned char>& bytes) {
+    if (!expected_.empty()) hash_.add(view(bytes));
+  }
+  void finish() {
+    if (!expected_.empty() && hash_.digits() != expected_)
+      fail(file_, "is damaged: its bytes do not give its checksum");
+  }
+
+ private:
+  std::string file_, expected_;
+  Sha256 hash_;
+};
 
 std::size_t checked_element_size(const std::string& file, const std::string& name,
                                  const StoredTensor& tensor) {
-  if (name == kMetadata) fail(file, tensor_text(name) + ": the name is reserved by the format");
+  if (name == metadata_name) fail(file, tensor_text(name) + ": the name is reserved by the format");
   const std::uint64_t needed = byte_count(tensor, file, tensor_text(name));
   if (needed != tensor.bytes.size()) {
     fail(file, tensor_text(name) + ": dtype and shape need " + std::to_string(needed) +
@@ -332,7 +142,8 @@ std::vector<const Item*> data_order(const StoredTensors& content, const std::str
 std::string make_header(const StoredTensors& content, const std::vector<const Item*>& order,
                         const std::string& file) {
   Json header = Json::object();
-  if (!content.metadata.empty()) header[kMetadata] = content.metadata;
+  if (!content.metadata.empty()) header[metadata_name] = content.metadata;
+  if (content.metadata.count(checksum_key) != 0) header[metadata_name][checksum_key] = kNoDigits;
   std::uint64_t at = 0;
   for (const Item* item : order) {
     const StoredTensor& tensor = item->second;
@@ -357,22 +168,13 @@ std::string make_header(const StoredTensors& content, const std::vector<const It
 
 }  // namespace
 
-std::size_t element_size(const std::string& dtype) {
-  for (const auto& [name, size] : kElementSizes) {
-    if (name == dtype) return size;
-  }
-  return 0;
-}
-
 void write_safetensors(const std::filesystem::path& file, const StoredTensors& content) {
   const std::vector<const Item*> order = data_order(content, file.string());
-  const std::string header = make_header(content, order, file.string());
+  std::string header = make_header(content, order, file.string());
   const std::string length = encode_length(header.size());
   std::vector<std::string_view> pieces{length, header};
-  for (const Item* item : order) {
-    const std::vector<unsigned char>& bytes = item->second.bytes;
-    pieces.emplace_back(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-  }
+  for (const Item* item : order) pieces.push_back(view(item->second.bytes));
+  if (content.metadata.count(checksum_key) != 0) fill_in_checksum(header, pieces);
   write_file_atomically(file, pieces);
 }
 
@@ -380,16 +182,20 @@ StoredTensors read_safetensors(const std::filesystem::path& file) {
   const std::string name = file.string();
   InputFile input(file, ErrorCode::invalid_value, kWanted);
   const std::string header = read_header(input, name);
-  HeaderReader reader = parse_header(header, name);
+  Header parsed = parse_header(header, name);
   const std::uint64_t data_at = kLengthBytes + header.size();
-  check_ranges(reader.entries, input.size() - data_at, name);
+  const auto order = ordered_entries(parsed.entries, input.size() - data_at, name);
+  ChecksumReader checksum(header, parsed.metadata, name);
   StoredTensors content;
-  content.metadata = std::move(reader.metadata);
-  for (auto& [tensor_name, entry] : reader.entries) {
+  content.metadata = std::move(parsed.metadata);
+  for (auto* item : order) {
+    auto& [tensor_name, entry] = *item;
     StoredTensor& tensor = content.tensors[tensor_name] = std::move(entry.tensor);
     tensor.bytes.resize(entry.end - entry.begin);
     input.read(data_at + entry.begin, tensor.bytes.data(), tensor.bytes.size());
+    checksum.add(tensor.bytes);
   }
+  checksum.finish();
   return content;
 }
 

@@ -33,6 +33,12 @@ void collect_names(const json& node, std::set<std::string>& names) {
   }
 }
 
+// null: linked into the application, not in a file.
+json hash_of(const PluginManifest& plugin) {
+  const bool is_file = std::filesystem::exists(plugin.file);
+  return is_file ? json(sha256_of_file(plugin.file)) : json(nullptr);
+}
+
 }  // namespace
 
 Network::Network(Host& the_host, const Experiment& the_experiment, at::Device device,
@@ -199,7 +205,7 @@ json Network::plugins() const {
       list.push_back({{"id", plugin.id},
                       {"version", plugin.version},
                       {"file", plugin.file.string()},
-                      {"sha256", sha256_of_file(plugin.file)}});
+                      {"sha256", hash_of(plugin)}});
   return list;
 }
 

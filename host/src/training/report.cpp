@@ -1,4 +1,5 @@
 #include "sampling/loader.hpp"
+#include "training/stop.hpp"
 
 #include <grevy/host/consistency.hpp>
 #include <grevy/host/evaluation.hpp>
@@ -296,13 +297,15 @@ std::string skip_reason(const Trainer& trainer, const TrainingData& data) {
   return {};
 }
 
-json evaluate_sessions(const Trainer& trainer, const TrainingData& data) {
+json evaluate_sessions(const Trainer& trainer, const TrainingData& data,
+                       const ShouldStop& should_stop) {
   const bool joined = trainer.solver_info().sessions == SolverInfo::Sessions::joined;
   const std::vector<Recording>&train = data.train, &held_out = data.held_out;
   json sessions = json::array();
   std::vector<Recording> embedded = held_out;
   for (std::size_t s = 0; s < held_out.size(); ++s) {
     const auto number = static_cast<std::int64_t>(s);
+    stop_if_asked(should_stop);
     if (joined) embedded[s] = trainer.line_up(held_out, number);
     json session = {{"decoding", decode(trainer, joined ? trainer.line_up(train, number) : train[s],
                                         embedded[s], number)}};
@@ -317,15 +320,17 @@ json evaluate_sessions(const Trainer& trainer, const TrainingData& data) {
 
 }  // namespace
 
-json evaluate(const Trainer& trainer, const TrainingData& data) {
+json evaluate(const Trainer& trainer, const TrainingData& data, const ShouldStop& should_stop) {
+  stop_if_asked(should_stop);
   const std::string reason = skip_reason(trainer, data);
   if (!reason.empty())
     return {{"infonce", nullptr}, {"decoding", nullptr}, {"evaluation_skipped", reason}};
   json result = {{"infonce", infonce(num_batches(trainer), [&](std::int64_t batches) {
                     return trainer.loss_on(data.held_out, batches);
                   })}};
+  stop_if_asked(should_stop);
   if (data.whole.size() > 1) {
-    result.update(evaluate_sessions(trainer, data));
+    result.update(evaluate_sessions(trainer, data, should_stop));
     return result;
   }
   result["decoding"] = nullptr;
@@ -349,6 +354,18 @@ void add_phases(std::ostream& out, const json& phases) {
     separator = ", ";
   }
   out << "\n";
+}
+
+}  // namespace
+
+namespace {
+
+// What the run was allowed to change, and from which step on.
+void add_allowed(std::ostream& out, const json& changes) {
+  for (const json& change : changes)
+    out << "changed from step " << change.at("step")
+        << " on: " << change.at("name").get<std::string>() << ", " << change.at("from") << " -> "
+        << change.at("to") << "\n";
 }
 
 }  // namespace
@@ -382,6 +399,10 @@ std::string Summary::report() const {
   if (d.contains("training"))
     out << "first step:  " << statistics(d.at("training").at("first"))
         << "\nlast step:   " << statistics(d.at("training").at("last")) << "\n";
+  if (d.contains("best"))
+    out << "lowest validation loss: " << fixed(d.at("best").at("validation"), "%.4f") << " after "
+        << d.at("best").at("step") << " steps, best.safetensors\n";
+  if (d.contains("allowed")) add_allowed(out, d.at("allowed"));
   if (d.contains("decoding") && d.at("decoding").is_object()) add_decoding(out, d.at("decoding"));
   if (d.contains("sessions"))
     for (std::size_t i = 0; i < d.at("sessions").size(); ++i) {

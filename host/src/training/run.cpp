@@ -1,5 +1,9 @@
 #include "files/atomic_file.hpp"
+#include "training/checkpoint_files.hpp"
 #include "training/folder_lock.hpp"
+#include "training/run_log.hpp"
+#include "training/run_state.hpp"
+#include "training/stop.hpp"
 
 #include <grevy/host/array.hpp>
 #include <grevy/host/run.hpp>
@@ -10,8 +14,6 @@
 
 #include <chrono>
 #include <cmath>
-#include <fstream>
-#include <limits>
 #include <optional>
 #include <sys/resource.h>
 
@@ -21,56 +23,34 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-struct Folder {
-  explicit Folder(fs::path folder) : path(std::move(folder)) {}
-  fs::path path;
-  fs::path experiment() const { return path / "experiment.json"; }
-  fs::path log() const { return path / "log.jsonl"; }
-  fs::path checkpoint() const { return path / "checkpoint.safetensors"; }
-  fs::path summary() const { return path / "summary.json"; }
-  // Of one session "embedding.npy", of several "embedding_0.npy", ...
-  fs::path embedding(std::size_t session, std::size_t count) const {
-    return path / (count == 1 ? "embedding.npy" : "embedding_" + std::to_string(session) + ".npy");
-  }
-  // What an earlier run has left.
-  std::vector<fs::path> files() const {
-    std::vector<fs::path> found = {experiment(), log(), checkpoint(), summary()};
-    std::error_code error;
-    for (const auto& entry : fs::directory_iterator(path, error))
-      if (entry.path().filename().string().rfind("embedding", 0) == 0 &&
-          entry.path().extension() == ".npy")
-        found.push_back(entry.path());
-    return found;
-  }
-};
-
-void check_folder(const Folder& folder, const RunOptions& options) {
+void check_folder(const RunFolder& folder, const RunOptions& options) {
   if (options.folder.empty()) throw Error(ErrorCode::invalid_value, "a run needs a folder");
   if (fs::exists(folder.path) && !fs::is_directory(folder.path))
     throw Error(ErrorCode::invalid_value,
                 folder.path.string() + ": is a file; a run needs a folder");
-  const bool used = fs::exists(folder.path) && !fs::is_empty(folder.path);
-  if (options.resume && !fs::exists(folder.checkpoint()))
+  // A run that was killed early has no checkpoint yet.
+  const bool has_begun = fs::exists(folder.experiment()) && !fs::exists(folder.summary());
+  if (options.resume && folder.checkpoints().empty() && !has_begun)
     throw Error(ErrorCode::not_found,
                 folder.checkpoint().string() + ": no such file; there is nothing to resume");
-  if (used && !options.resume && !options.force)
+  check_allowed_names(options.allow);
+  if (folder.is_used() && !options.resume && !options.force)
     throw Error(ErrorCode::invalid_value,
                 folder.path.string() +
                     ": exists and is not empty; use --resume to go on, --force to replace the run");
 }
 
 // A folder that another run has made and filled meanwhile is not emptied.
-void prepare(const Folder& folder, const RunOptions& options, std::optional<FolderLock>& lock) {
+void prepare(const RunFolder& folder, const RunOptions& options, std::optional<FolderLock>& lock) {
   std::error_code error;
   fs::create_directories(folder.path, error);
   if (error)
     throw Error(ErrorCode::io, folder.path.string() + ": cannot be made: " + error.message());
   if (!lock) lock.emplace(folder.path);
+  remove_files(folder.leftovers());
   if (options.resume) return;
   check_folder(folder, options);
-  for (const fs::path& file : folder.files()) fs::remove(file, error);
-  if (error)
-    throw Error(ErrorCode::io, folder.path.string() + ": cannot be emptied: " + error.message());
+  remove_files(folder.files());
 }
 
 void write_json(const fs::path& file, const json& document) {
@@ -78,22 +58,46 @@ void write_json(const fs::path& file, const json& document) {
   write_file_atomically(file, {text});
 }
 
-// What differs between two experiments that a resume must not change.
-void check_same_experiment(const Experiment& experiment, const Folder& folder) {
-  json stored = read_checkpoint_info(folder.checkpoint()).at("experiment");
-  json wanted = experiment.document();
-  const auto steps = nlohmann::json::json_pointer("/training/num_steps");
+// Made anew, since older versions have fewer keys; as it is where it fits no longer.
+json stored_document(const json& info, const Host& host) {
+  const json& document = info.at("experiment");
+  try {
+    return Experiment(host, document, info.at("file").get<std::string>()).document();
+  } catch (const Error&) {
+    return document;
+  }
+}
+
+// What is not as it was when a checkpoint was written, but for /training/num_steps.
+std::vector<Change> changes_since(const json& info, const Host& host, const Trainer& trainer) {
+  json stored = stored_document(info, host), wanted = trainer.experiment().document();
+  const json::json_pointer steps("/training/num_steps"), threads("/threads");
   stored[steps] = wanted[steps];
-  const json changes = json::diff(stored, wanted);
-  if (changes.empty()) return;
-  const std::string pointer = changes[0].at("path");
-  const auto value = [place = json::json_pointer(pointer)](const json& document) {
-    return document.contains(place) ? document[place].dump() : "nothing";
-  };
-  throw Error(ErrorCode::invalid_value, experiment.where(pointer) + "found " + value(wanted) +
-                                            "; the run in " + folder.path.string() + " has " +
-                                            value(stored) +
-                                            "; a resumed run may change /training/num_steps only");
+  if (info.contains("threads")) {  // what they came to on that machine
+    stored[threads] = info.at("threads");
+    wanted[threads] = at::get_num_threads();
+  }
+  std::vector<Change> found = experiment_changes(stored, wanted);
+  for (Change& change : plugin_changes(info.at("plugins"), trainer.plugins()))
+    found.push_back(std::move(change));
+  return found;
+}
+
+void check_allowed(const std::vector<Change>& changes, const RunFolder& folder,
+                   const Experiment& experiment, const std::vector<std::string>& allow) {
+  std::string text, names;
+  for (const Change& change : changes) {
+    if (is_allowed(change, allow)) continue;
+    text += change.name + ": found " + change.to_text + "; the run in " + folder.path.string() +
+            " has " + change.from_text + "; ";
+    names += " --allow " + change.name;
+  }
+  if (!text.empty())
+    throw Error(ErrorCode::invalid_value,
+                experiment.file().string() + ": " + text +
+                    "a resumed run may change /training/num_steps only, and what is allowed by"
+                    " name:" +
+                    names);
 }
 
 void check_steps(const Experiment& experiment, std::int64_t done) {
@@ -110,40 +114,13 @@ json statistics_of(const StepReport& report) {
   return values;
 }
 
-// Of a line of the log; after all others where it is none.
-std::int64_t step_of(const json& entry) {
-  const bool has_step =
-      entry.is_object() && entry.contains("step") && entry.at("step").is_number_integer();
-  return has_step ? entry.at("step").get<std::int64_t>() : std::numeric_limits<std::int64_t>::max();
+json line_of(const StepReport& report) {
+  json line = statistics_of(report);
+  line["step"] = report.step;
+  if (report.validation_loss) line["validation"] = *report.validation_loss;
+  for (const Statistic& s : report.validation_parts) line["validation_" + s.name] = s.value;
+  return line;
 }
-
-// One JSON object a line, each line whole when the process dies.
-class Log {
- public:
-  // Keeps the lines of steps before `first_step`, which a checkpoint may be behind of.
-  Log(const fs::path& file, std::int64_t first_step) : file_(file) {
-    std::string kept;
-    std::ifstream old(file);
-    for (std::string line; first_step > 0 && std::getline(old, line);) {
-      const json entry = json::parse(line, nullptr, false);
-      if (step_of(entry) < first_step) kept += line + "\n";
-    }
-    write_file_atomically(file, {kept});
-    stream_.open(file, std::ios::app);
-  }
-  void add(const StepReport& report) {
-    json line = statistics_of(report);
-    line["step"] = report.step;
-    if (report.validation_loss) line["validation"] = *report.validation_loss;
-    for (const Statistic& s : report.validation_parts) line["validation_" + s.name] = s.value;
-    stream_ << line.dump() + "\n" << std::flush;
-    if (!stream_) throw Error(ErrorCode::io, file_.string() + ": cannot be written");
-  }
-
- private:
-  fs::path file_;
-  std::ofstream stream_;
-};
 
 class Clock {
  public:
@@ -197,27 +174,205 @@ json describe(const Trainer& trainer, const TrainingData& data) {
 }
 
 void write_embedding(const Trainer& trainer, const Recording& recording, std::int64_t session,
-                     const fs::path& file) {
+                     const fs::path& file, const ShouldStop& should_stop) {
   TransformOptions options;
   options.session = session;
   NpyWriter writer(file, trainer.num_rows(recording, options),
                    trainer.model_info(session).num_output);
-  trainer.transform(
-      recording,
-      [&](const at::Tensor& rows) { writer.append(rows.data_ptr<float>(), rows.size(0)); },
-      options);
+  const auto append = [&](const at::Tensor& rows) {
+    stop_if_asked(should_stop);
+    writer.append(rows.data_ptr<float>(), rows.size(0));
+  };
+  trainer.transform(recording, append, options);
   writer.finish();
 }
 
 void write_embeddings(const Trainer& trainer, const std::vector<Recording>& sessions,
-                      const Folder& folder) {
+                      const RunFolder& folder, const ShouldStop& should_stop) {
   const bool joined = trainer.solver_info().sessions == SolverInfo::Sessions::joined;
   for (std::size_t s = 0; s < sessions.size(); ++s) {
     const auto number = static_cast<std::int64_t>(s);
+    stop_if_asked(should_stop);
     write_embedding(trainer, joined ? trainer.line_up(sessions, number) : sessions[s], number,
-                    folder.embedding(s, sessions.size()));
+                    folder.embedding(s, sessions.size()), should_stop);
   }
 }
+
+std::string what_is_left(const RunFolder& folder) {
+  try {
+    const OpenedCheckpoint opened = open_checkpoint(folder.path);
+    return opened.file.string() + " is intact, of step " + opened.info.at("step").dump();
+  } catch (const std::exception&) {
+    return "no checkpoint is stored";
+  }
+}
+
+// A failure to write says what there is all the same.
+template <class Body>
+auto while_writing(const RunFolder& folder, Body&& body) {
+  try {
+    return body();
+  } catch (const PluginError&) {
+    throw;
+  } catch (const Error& e) {
+    if (e.code() != ErrorCode::io) throw;
+    throw Error(e.code(), std::string(e.what()) + "; " + what_is_left(folder));
+  }
+}
+
+// A run from its first step, or that of its checkpoint, to its report.
+class Run {
+ public:
+  Run(Host& host, const Experiment& experiment, const RunOptions& options)
+      : host_(host),
+        experiment_(experiment),
+        options_(options),
+        folder_(options.folder),
+        files_(folder_, experiment.at("/training/keep_checkpoints")) {}
+
+  Summary go() {
+    check_folder(folder_, options_);
+    if (fs::exists(folder_.path)) lock_.emplace(folder_.path);
+    data_ = split_recordings(experiment_, load_recordings(experiment_));
+    trainer_.emplace(host_, experiment_, data_.train, data_.held_out);
+    trainer_->plugins();  // their files as they are now
+    if (options_.resume) take_up();
+    if (options_.on_begin) options_.on_begin();
+    prepare(folder_, options_, lock_);
+    return while_writing(folder_, [&] {
+      begin();
+      train();
+      return finish();
+    });
+  }
+
+ private:
+  void warn(const std::string& text) { host_.log(LogLevel::warning, "run", text); }
+
+  void take_up() {
+    if (folder_.checkpoints().empty())
+      return warn(folder_.path.string() + ": has no checkpoint yet; the run begins anew");
+    from_ = open_checkpoint(folder_.path);
+    if (!from_->warning.empty()) warn(from_->warning);
+    from_->content = {};  // read once more by load()
+    try {
+      const std::vector<Change> changes = changes_since(from_->info, host_, *trainer_);
+      check_allowed(changes, folder_, experiment_, options_.allow);
+      trainer_->load(from_->file);
+      check_steps(experiment_, trainer_->step());
+      state_ = RunState::from_json(from_->info.value("run", json()));
+      note(changes);
+    } catch (const json::exception& e) {
+      throw Error(ErrorCode::invalid_value,
+                  from_->file.string() + ": its metadata is damaged: " + e.what());
+    }
+  }
+
+  void note(const std::vector<Change>& changes) {
+    for (const Change& change : changes)
+      state_.allowed.push_back({{"step", trainer_->step()},
+                                {"name", change.name},
+                                {"from", change.from},
+                                {"to", change.to}});
+  }
+
+  void begin() {
+    first_step_ = trainer_->step();
+    if (from_) files_.resume(*from_, first_step_, state_.best && state_.best->step == first_step_);
+    write_json(folder_.experiment(), experiment_.document());
+    log_.emplace(folder_.log(), RunLog::Position{first_step_, state_.log_bytes});
+    if (log_->was_shortened())
+      warn(folder_.log().string() + ": is shorter than it was; what was lost stays lost");
+  }
+
+  void train() {
+    FitCallbacks callbacks;
+    callbacks.should_stop = options_.should_stop;
+    callbacks.on_checkpoint = [&](std::int64_t step) {
+      if (step != stored_) store(false);
+    };
+    callbacks.on_step = [&](const StepReport& report) { take(report); };
+    const Clock clock;
+    finished_ = trainer_->fit(callbacks);
+    seconds_ = clock.seconds();
+  }
+
+  void take(const StepReport& report) {
+    last_ = statistics_of(report);
+    if (first_.is_null()) first_ = last_;
+    const std::int64_t frequency = experiment_.at("/training/log_frequency");
+    if (report.step % frequency == 0 || report.validation_loss) log_->add(line_of(report));
+    if (options_.on_step) options_.on_step(report);
+    if (!report.validation_loss) return;
+    if (state_.best && !(*report.validation_loss < state_.best->loss)) return;
+    state_.best = RunState::Best{trainer_->step(), *report.validation_loss};
+    store(true);
+  }
+
+  // The log first: a checkpoint is never ahead of it.
+  void store(bool is_best) {
+    log_->sync();
+    state_.log_bytes = log_->bytes();
+    stored_ = trainer_->step();
+    files_.store(stored_, is_best,
+                 [&](const fs::path& file) { trainer_->save(file, state_.to_json()); });
+  }
+
+  // What is stopped here is done by resuming: the steps are stored.
+  void embed_and_evaluate(json& document) {
+    try {
+      write_embeddings(*trainer_, data_.whole, folder_, options_.should_stop);
+      document.update(evaluate(*trainer_, data_, options_.should_stop));
+    } catch (const PluginError&) {
+      throw;
+    } catch (const Error& e) {
+      if (e.code() != ErrorCode::cancelled) throw;
+      finished_ = false;
+      document["evaluation_skipped"] = "stopped on request; --resume goes on with it";
+    }
+  }
+
+  Summary finish() {
+    Summary summary;
+    json& document = summary.document;
+    document = describe(*trainer_, data_);
+    document["step"] = trainer_->step();
+    if (!first_.is_null()) document["training"] = {{"first", first_}, {"last", last_}};
+    document["plugins"] = trainer_->plugins();
+    if (state_.best)
+      document["best"] = {{"step", state_.best->step}, {"validation", state_.best->loss}};
+    if (!state_.allowed.empty()) document["allowed"] = state_.allowed;
+    if (finished_) embed_and_evaluate(document);
+    document["finished"] = summary.finished = finished_;
+    const json used = resources();
+    const auto steps = static_cast<double>(trainer_->step() - first_step_);
+    document["time"] = {{"total_s", total_.seconds()},
+                        {"train_s", seconds_},
+                        {"cpu_s", used.at("cpu_s")},
+                        {"steps_per_s", seconds_ > 0 ? steps / seconds_ : 0},
+                        {"phases_s", describe(trainer_->phases())}};
+    document["peak_memory_mb"] = used.at("peak_memory_mb");
+    write_json(folder_.summary(), document);
+    return summary;
+  }
+
+  const Clock total_;
+  Host& host_;
+  const Experiment& experiment_;
+  const RunOptions& options_;
+  RunFolder folder_;
+  std::optional<FolderLock> lock_;
+  TrainingData data_;
+  std::optional<Trainer> trainer_;
+  std::optional<OpenedCheckpoint> from_;  // less its tensors
+  CheckpointFiles files_;
+  RunState state_;
+  std::optional<RunLog> log_;
+  std::int64_t first_step_ = 0, stored_ = -1;
+  json first_, last_;  // statistics of the first and the last step
+  bool finished_ = false;
+  double seconds_ = 0;  // of all steps
+};
 
 }  // namespace
 
@@ -234,59 +389,11 @@ TrainingData split_recordings(const Experiment& experiment, std::vector<Recordin
 }
 
 Summary run(Host& host, const Experiment& experiment, const RunOptions& options) {
-  const Clock total;
-  const Folder folder(options.folder);
-  check_folder(folder, options);
-  std::optional<FolderLock> lock;
-  if (fs::exists(folder.path)) lock.emplace(folder.path);
-  const TrainingData data = split_recordings(experiment, load_recordings(experiment));
-  Trainer trainer(host, experiment, data.train, data.held_out);
-  if (options.resume) {
-    check_same_experiment(experiment, folder);
-    trainer.load(folder.checkpoint());
-    check_steps(experiment, trainer.step());
+  try {
+    return Run(host, experiment, options).go();
+  } catch (const fs::filesystem_error& e) {
+    throw Error(ErrorCode::io, e.path1().string() + ": cannot be used: " + e.code().message());
   }
-  prepare(folder, options, lock);
-  write_json(folder.experiment(), experiment.document());
-  Log log(folder.log(), trainer.step());
-
-  const std::int64_t first_step = trainer.step();
-  const std::int64_t log_frequency = experiment.at("/training/log_frequency");
-  json first, last;  // statistics of the first and the last step
-  FitCallbacks callbacks;
-  callbacks.should_stop = options.should_stop;
-  callbacks.on_checkpoint = [&](std::int64_t) { trainer.save(folder.checkpoint()); };
-  callbacks.on_step = [&](const StepReport& report) {
-    last = statistics_of(report);
-    if (first.is_null()) first = last;
-    if (report.step % log_frequency == 0 || report.validation_loss) log.add(report);
-    if (options.on_step) options.on_step(report);
-  };
-  const Clock training;
-  Summary summary;
-  summary.finished = trainer.fit(callbacks);
-  const double seconds = training.seconds();
-
-  json& document = summary.document;
-  document = describe(trainer, data);
-  document["finished"] = summary.finished;
-  document["step"] = trainer.step();
-  if (!first.is_null()) document["training"] = {{"first", first}, {"last", last}};
-  document["plugins"] = read_checkpoint_info(folder.checkpoint()).at("plugins");
-  if (summary.finished) {
-    write_embeddings(trainer, data.whole, folder);
-    document.update(evaluate(trainer, data));
-  }
-  const json used = resources();
-  const auto steps = static_cast<double>(trainer.step() - first_step);
-  document["time"] = {{"total_s", total.seconds()},
-                      {"train_s", seconds},
-                      {"cpu_s", used.at("cpu_s")},
-                      {"steps_per_s", seconds > 0 ? steps / seconds : 0},
-                      {"phases_s", describe(trainer.phases())}};
-  document["peak_memory_mb"] = used.at("peak_memory_mb");
-  write_json(folder.summary(), document);
-  return summary;
 }
 
 }  // namespace grevy::host

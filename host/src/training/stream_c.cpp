@@ -9,8 +9,8 @@
 
 // Members are destroyed in reverse: the stream before what it looks at.
 struct grevy_run_stream {
-  grevy_run_stream(const std::filesystem::path& checkpoint, std::int64_t session)
-      : trainer(grevy::host::Trainer::from_checkpoint(host, checkpoint)),
+  grevy_run_stream(const std::filesystem::path& run, std::int64_t session)
+      : trainer(grevy::host::Trainer::from_checkpoint(host, run)),
         stream(trainer, {session, true}) {}
   grevy::host::Host host;
   grevy::host::Trainer trainer;
@@ -18,11 +18,6 @@ struct grevy_run_stream {
 };
 
 namespace {
-
-std::filesystem::path checkpoint_of(const char* run) {
-  const std::filesystem::path path = run == nullptr ? "" : run;
-  return std::filesystem::is_directory(path) ? path / "checkpoint.safetensors" : path;
-}
 
 void report(const std::string& reason, char* error, std::size_t size) {
   if (error == nullptr || size == 0) return;
@@ -36,7 +31,7 @@ void report(const std::string& reason, char* error, std::size_t size) {
 grevy_run_stream* grevy_run_stream_open(const char* run, std::int64_t session, char* error,
                                         std::size_t error_size) {
   try {
-    return new grevy_run_stream(checkpoint_of(run), session);
+    return new grevy_run_stream(run == nullptr ? "" : run, session);
   } catch (const std::exception& e) {
     report(e.what(), error, error_size);
     return nullptr;

@@ -3,6 +3,7 @@
 #include "sampling/sampling_spec.hpp"
 #include "training/adam.hpp"
 #include "training/checkpoint.hpp"
+#include "training/checkpoint_files.hpp"
 #include "training/checkpoint_info.hpp"
 #include "training/network.hpp"
 #include "training/phases.hpp"
@@ -10,6 +11,7 @@
 
 #include <grevy/host/trainer.hpp>
 #include <grevy/host/version.hpp>
+#include <grevy/stamp.hpp>
 
 #include <ATen/Parallel.h>
 
@@ -32,22 +34,6 @@ AdamOptions adam_options(const json& spec) {
   return options;
 }
 
-// 64-bit words as text: JSON numbers of other programs are doubles.
-json words(const Random::State& state) {
-  json list = json::array();
-  for (const std::uint64_t word : state) list.push_back(std::to_string(word));
-  return list;
-}
-
-Random::State parse_words(const json& list) {
-  Random::State state{};
-  for (std::size_t i = 0; i < state.size(); ++i)
-    state[i] = std::stoull(list.at(i).get<std::string>());
-  if (state == Random::State{})
-    throw Error(ErrorCode::invalid_value, "a generator's state is all zero");
-  return state;
-}
-
 bool has_shape(const StoredTensors& content, const NamedTensor& tensor) {
   const auto found = content.tensors.find(tensor.name);
   return found != content.tensors.end() && tensor.tensor.sizes() == found->second.shape;
@@ -63,6 +49,29 @@ Statistics read_statistics(const grevy_statistic* statistics, std::uint64_t coun
     found.push_back({detail::repaired(detail::view(statistics[i].name), detail::max_name),
                      statistics[i].value});
   return found;
+}
+
+// Says so where it is not the newest one of a run folder.
+OpenedCheckpoint open_and_warn(const Host& host, const std::filesystem::path& run) {
+  OpenedCheckpoint opened = open_checkpoint(run);
+  if (!opened.warning.empty()) host.log(LogLevel::warning, "checkpoint", opened.warning);
+  return opened;
+}
+
+// Errors about a file's content begin with its name.
+template <class Body>
+auto in_file(const std::filesystem::path& file, Body&& body) {
+  try {
+    return body();
+  } catch (const json::exception& e) {
+    throw Error(ErrorCode::invalid_value, file.string() + ": its metadata is damaged: " + e.what());
+  } catch (const PluginError& e) {
+    throw e.at(file.string() + ": ");
+  } catch (const Error& e) {
+    const std::string message = e.what();
+    if (message.rfind(file.string(), 0) == 0) throw;
+    throw Error(e.code(), file.string() + ": " + message);
+  }
 }
 
 template <class Body>
@@ -195,10 +204,9 @@ struct Trainer::Impl {
     experiment.at_place("/adapt/run", [&] {
       if (network.models.size() != 1)
         throw Error(ErrorCode::unimplemented, "works with one session");
-      std::filesystem::path file = experiment.at("/adapt/run").get<std::string>();
-      if (std::filesystem::is_directory(file)) file /= "checkpoint.safetensors";
-      const StoredTensors content = read_safetensors(file);
-      read_info(content);
+      const OpenedCheckpoint opened =
+          open_and_warn(network.host, experiment.at("/adapt/run").get<std::string>());
+      const StoredTensors& content = opened.content;
       NamedTensors kept;
       std::size_t number = 0;
       for (const NamedTensor& t : network.tensors()) {
@@ -209,7 +217,7 @@ struct Trainer::Impl {
       }
       if (kept.empty())
         throw Error(ErrorCode::invalid_value,
-                    file.string() + ": holds no layer of " + network.models[0]->component());
+                    opened.file.string() + ": holds no layer of " + network.models[0]->component());
       restore(kept, content);
       network.freeze(frozen);
     });
@@ -349,8 +357,12 @@ struct Trainer::Impl {
     return all;
   }
 
-  void save(const std::filesystem::path& file) {
+  const json& plugins() {
     if (plugin_list.is_null()) plugin_list = network.plugins();
+    return plugin_list;
+  }
+
+  void save(const std::filesystem::path& file, const json& run) {
     StoredTensors content;
     store(all_tensors(), content);
     json state = {{"grevy", version()},
@@ -360,11 +372,14 @@ struct Trainer::Impl {
                   {"frozen", frozen},
                   {"experiment", experiment.document()},
                   {"file", experiment.file().string()},
-                  {"plugins", plugin_list},
+                  {"plugins", plugins()},
+                  {"libtorch", GREVY_STAMP},
+                  {"threads", at::get_num_threads()},
+                  {"run", run},
                   {"solver_state", network.solver->save_state()},
                   {"generators", json::object()}};
     for_generators([&](const char* name, Random& random) {
-      state["generators"][name] = words(random.state());
+      state["generators"][name] = to_words(random.state());
     });
     store_info(state, content);
     write_safetensors(file, content);
@@ -379,8 +394,7 @@ struct Trainer::Impl {
     if (valid_loader) body("validation", valid_loader->random());
   }
 
-  void load(const StoredTensors& content) {
-    const json stored = read_info(content);
+  void load(const StoredTensors& content, const json& stored) {
     restore(all_tensors(), content);
     step = stored.at("step");
     optimizer->set_num_steps(stored.at("optimizer_steps"));
@@ -393,7 +407,6 @@ struct Trainer::Impl {
 
   // What of the tensors a checkpoint has; the rest stays.
   std::vector<std::string> load_partially(const StoredTensors& content) {
-    read_info(content);
     NamedTensors present;
     std::vector<std::string> missing;
     for (const NamedTensor& t : all_tensors()) {
@@ -446,31 +459,11 @@ Trainer::Trainer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Trainer::Trainer(Trainer&&) noexcept = default;
 Trainer::~Trainer() = default;
 
-namespace {
-
-// Errors about a file's content begin with its name.
-template <class Body>
-auto in_file(const std::filesystem::path& file, Body&& body) {
-  try {
-    return body();
-  } catch (const json::exception& e) {
-    throw Error(ErrorCode::invalid_value, file.string() + ": its metadata is damaged: " + e.what());
-  } catch (const PluginError& e) {
-    throw e.at(file.string() + ": ");
-  } catch (const Error& e) {
-    const std::string message = e.what();
-    if (message.rfind(file.string(), 0) == 0) throw;
-    throw Error(e.code(), file.string() + ": " + message);
-  }
-}
-
-}  // namespace
-
-Trainer Trainer::from_checkpoint(Host& host, const std::filesystem::path& file,
+Trainer Trainer::from_checkpoint(Host& host, const std::filesystem::path& run,
                                  const std::string& device) {
-  return in_file(file, [&] {
-    const StoredTensors content = read_safetensors(file);
-    const json info = read_info(content);
+  const OpenedCheckpoint opened = open_and_warn(host, run);
+  return in_file(opened.file, [&] {
+    const json& info = opened.info;
     json document = info.at("experiment");
     if (!device.empty()) document["device"] = device;
     const Experiment experiment(host, document, info.at("file").get<std::string>());
@@ -478,7 +471,7 @@ Trainer Trainer::from_checkpoint(Host& host, const std::filesystem::path& file,
                                        info.at("num_input").get<std::vector<std::int64_t>>());
     impl->network.freeze(info.at("frozen").get<std::vector<std::string>>());
     impl->make_optimizer();
-    impl->load(content);
+    impl->load(opened.content, info);
     return Trainer(std::move(impl));
   });
 }
@@ -524,10 +517,15 @@ HeldOut Trainer::loss_on_session(const Recording& recording, std::int64_t sessio
   return impl_->loss_on_session(recording, session, num_batches);
 }
 
-void Trainer::save(const std::filesystem::path& file) const { impl_->save(file); }
+const json& Trainer::plugins() const { return impl_->plugins(); }
 
-void Trainer::load(const std::filesystem::path& file) {
-  in_file(file, [&] { impl_->load(read_safetensors(file)); });
+void Trainer::save(const std::filesystem::path& file, const json& run) const {
+  impl_->save(file, run);
+}
+
+void Trainer::load(const std::filesystem::path& run) {
+  const OpenedCheckpoint opened = open_and_warn(impl_->network.host, run);
+  in_file(opened.file, [&] { impl_->load(opened.content, opened.info); });
 }
 
 NamedTensors Trainer::state() const { return impl_->all_tensors(); }
@@ -541,13 +539,12 @@ void Trainer::set_steps(std::int64_t step, std::int64_t optimizer_steps) {
   impl_->optimizer->set_num_steps(optimizer_steps);
 }
 
-std::vector<std::string> Trainer::load_partially(const std::filesystem::path& file) {
-  return in_file(file, [&] { return impl_->load_partially(read_safetensors(file)); });
+std::vector<std::string> Trainer::load_partially(const std::filesystem::path& run) {
+  const OpenedCheckpoint opened = open_and_warn(impl_->network.host, run);
+  return in_file(opened.file, [&] { return impl_->load_partially(opened.content); });
 }
 
-json read_checkpoint_info(const std::filesystem::path& file) {
-  return in_file(file, [&] { return read_info(read_safetensors(file)); });
-}
+json read_checkpoint_info(const std::filesystem::path& run) { return open_checkpoint(run).info; }
 
 std::int64_t Trainer::num_rows(const Recording& recording, const TransformOptions& options) const {
   std::int64_t rows = 0;

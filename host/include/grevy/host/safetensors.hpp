@@ -23,6 +23,11 @@ struct StoredTensor {
   std::vector<unsigned char> bytes;  // little-endian, C order
 };
 
+// A file whose metadata have this name is checked: its value is the SHA-256, 64 lower-case
+// hexadecimal digits, of the whole file with 64 zeros ("0") in its place. Writing fills it in,
+// whatever value is given; reading refuses a file of other bytes.
+inline constexpr const char* checksum_key = "grevy.sha256";
+
 // A whole file.
 struct StoredTensors {
   std::map<std::string, StoredTensor> tensors;  // by name; "__metadata__" is taken by the format
@@ -34,7 +39,8 @@ struct StoredTensors {
 // Errors: io; invalid_value where bytes do not match dtype and shape.
 void write_safetensors(const std::filesystem::path& file, const StoredTensors& content);
 
-// Errors: not_found; invalid_value (truncated, malformed, hostile); messages name the file.
+// Errors: not_found; invalid_value (truncated, malformed, hostile, other bytes than the checksum
+// says); messages name the file.
 StoredTensors read_safetensors(const std::filesystem::path& file);
 
 // Bytes of one element of a dtype of the format; 0 for an unknown one.

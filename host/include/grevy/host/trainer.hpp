@@ -78,9 +78,11 @@ class Trainer {
           const std::vector<Recording>& held_out = {});
   Trainer(Host& host, const Experiment& experiment, const Recording& train,
           const std::optional<Recording>& held_out = std::nullopt);
-  // A stored state, ready to embed new samples but not to be trained. `device` replaces the
-  // experiment's when not empty. Errors: those of load(); not_found for a plugin that is missing.
-  static Trainer from_checkpoint(Host& host, const std::filesystem::path& file,
+  // A stored state, ready to embed new samples but not to be trained. `run`: a checkpoint, or a run
+  // folder; of that the newest checkpoint that can be read, which the Host's log tells where it is
+  // not the newest of all. `device` replaces the experiment's when not empty. Errors: those of
+  // load(); not_found for a plugin that is missing.
+  static Trainer from_checkpoint(Host& host, const std::filesystem::path& run,
                                  const std::string& device = {});
   // An experiment at its start, ready to be given tensors and to embed but not to be trained.
   // num_inputs: channels of each session. Errors: as the constructor, less those of recordings.
@@ -102,6 +104,9 @@ class Trainer {
   SolverInfo solver_info() const;
   // Parameters and buffers of models, criterion and solver, as checkpoints name them.
   const NamedTensors& tensors() const;
+  // The plugins that the components come from, [{"id", "version", "file", "sha256"}, ...]; sha256
+  // is null for one that is linked into the application. Read once.
+  const nlohmann::json& plugins() const;
   std::int64_t num_parameters() const;  // elements of those that are trained
   std::int64_t step() const;            // steps done so far
 
@@ -138,11 +143,13 @@ class Trainer {
 
   // The whole state in one file: parameters and buffers (as "model.NAME", with an encoder per
   // session "model.SESSION.NAME", "criterion.NAME", "solver.NAME"), optimiser, generators, steps
-  // done, experiment, plugins. Errors: io.
-  void save(const std::filesystem::path& file) const;
-  // Takes a state back: training goes on as if it had not stopped. Errors: not_found,
-  // invalid_value (damaged, or of other shapes; names the tensor).
-  void load(const std::filesystem::path& file);
+  // done, threads, experiment, plugins. `run`: what the application wants kept beside them, the key
+  // "run" of read_checkpoint_info(). docs/checkpoints.md describes the format. Errors: io.
+  void save(const std::filesystem::path& file, const nlohmann::json& run = {}) const;
+  // Takes a state back: training goes on as if it had not stopped. `run` as in from_checkpoint().
+  // Errors: not_found, invalid_value (damaged, or of other shapes; names the tensor), incompatible
+  // (of a newer format).
+  void load(const std::filesystem::path& run);
   // What save() stores as tensors: tensors(), and the optimiser's as "optimizer.exp_avg/NAME",
   // "optimizer.exp_avg_sq/NAME", with amsgrad "optimizer.max_exp_avg_sq/NAME". They share storage.
   NamedTensors state() const;
@@ -151,7 +158,7 @@ class Trainer {
   void set_steps(std::int64_t step, std::int64_t optimizer_steps);
   // Takes only the tensors that the file has, and neither steps nor generators; returns the names
   // of those that it lacks. Errors: as load(), but for missing tensors.
-  std::vector<std::string> load_partially(const std::filesystem::path& file);
+  std::vector<std::string> load_partially(const std::filesystem::path& run);
 
  private:
   struct Impl;
@@ -160,8 +167,8 @@ class Trainer {
 };
 
 // What a checkpoint says besides tensors: "format", "step", "num_input", "experiment", "plugins",
-// ... as JSON. Errors: as Trainer::load.
-nlohmann::json read_checkpoint_info(const std::filesystem::path& file);
+// ... as JSON. `run`: a checkpoint, or a run folder. Errors: as Trainer::load.
+nlohmann::json read_checkpoint_info(const std::filesystem::path& run);
 
 }  // namespace grevy::host
 

@@ -1,5 +1,6 @@
 #include "files/atomic_file.hpp"
 #include "training/folder_lock.hpp"
+#include "training/memory_estimate.hpp"
 
 #include <grevy/host/array.hpp>
 #include <grevy/host/run.hpp>
@@ -136,11 +137,19 @@ class Log {
     line["step"] = report.step;
     if (report.validation_loss) line["validation"] = *report.validation_loss;
     for (const Statistic& s : report.validation_parts) line["validation_" + s.name] = s.value;
+    write(line);
+  }
+  // A step that was left out; `count`: how many so far.
+  void add_skipped(const StepReport& report, std::int64_t count) {
+    write({{"step", report.step}, {"skipped", count}, {"reason", report.skipped}});
+  }
+
+ private:
+  void write(const json& line) {
     stream_ << line.dump() + "\n" << std::flush;
     if (!stream_) throw Error(ErrorCode::io, file_.string() + ": cannot be written");
   }
 
- private:
   fs::path file_;
   std::ofstream stream_;
 };
@@ -176,6 +185,15 @@ json describe(const Phases& phases) {
           {"optimizer", phases.optimizer},
           {"services", phases.services},
           {"solver", phases.solver()}};
+}
+
+double in_megabytes(std::int64_t bytes) { return static_cast<double>(bytes) / (1 << 20); }
+
+json describe(const MemoryEstimate& memory) {
+  if (memory.parts.empty()) return nullptr;
+  json parts = {{"in use before", in_megabytes(memory.in_use)}};
+  for (const MemoryPart& part : memory.parts) parts[part.name] = in_megabytes(part.bytes);
+  return {{"estimated_peak_mb", in_megabytes(memory.peak())}, {"parts_mb", parts}};
 }
 
 json describe(const Trainer& trainer, const TrainingData& data) {
@@ -241,6 +259,8 @@ Summary run(Host& host, const Experiment& experiment, const RunOptions& options)
   if (fs::exists(folder.path)) lock.emplace(folder.path);
   const TrainingData data = split_recordings(experiment, load_recordings(experiment));
   Trainer trainer(host, experiment, data.train, data.held_out);
+  const MemoryEstimate memory = with_evaluation(trainer.memory(), trainer, data);
+  experiment.at_place("/evaluation", [&] { require_memory(memory, available_memory()); });
   if (options.resume) {
     check_same_experiment(experiment, folder);
     trainer.load(folder.checkpoint());
@@ -257,10 +277,11 @@ Summary run(Host& host, const Experiment& experiment, const RunOptions& options)
   callbacks.should_stop = options.should_stop;
   callbacks.on_checkpoint = [&](std::int64_t) { trainer.save(folder.checkpoint()); };
   callbacks.on_step = [&](const StepReport& report) {
+    if (options.on_step) options.on_step(report);
+    if (!report.skipped.empty()) return log.add_skipped(report, trainer.num_skipped());
     last = statistics_of(report);
     if (first.is_null()) first = last;
     if (report.step % log_frequency == 0 || report.validation_loss) log.add(report);
-    if (options.on_step) options.on_step(report);
   };
   const Clock training;
   Summary summary;
@@ -271,6 +292,7 @@ Summary run(Host& host, const Experiment& experiment, const RunOptions& options)
   document = describe(trainer, data);
   document["finished"] = summary.finished;
   document["step"] = trainer.step();
+  document["skipped_steps"] = trainer.num_skipped();
   if (!first.is_null()) document["training"] = {{"first", first}, {"last", last}};
   document["plugins"] = read_checkpoint_info(folder.checkpoint()).at("plugins");
   if (summary.finished) {
@@ -285,6 +307,7 @@ Summary run(Host& host, const Experiment& experiment, const RunOptions& options)
                       {"steps_per_s", seconds > 0 ? steps / seconds : 0},
                       {"phases_s", describe(trainer.phases())}};
   document["peak_memory_mb"] = used.at("peak_memory_mb");
+  document["memory"] = describe(memory);
   write_json(folder.summary(), document);
   return summary;
 }

@@ -49,12 +49,13 @@ json to_json(const host::ComponentManifest& component) {
           {"options", json::parse(component.options_schema)}};
 }
 
-json to_json(const host::PluginManifest& plugin) {
+json to_json(const host::Host& host, const host::PluginManifest& plugin) {
   json components = json::array();
   for (const auto& component : plugin.components) components.push_back(to_json(component));
   return {{"id", plugin.id},
           {"version", plugin.version},
           {"file", plugin.file.string()},
+          {"hash", host.hash(plugin.id)},
           {"abi", {plugin.abi_major, plugin.abi_minor}},
           {"stamp", plugin.stamp},
           {"problem", plugin.problem},
@@ -94,6 +95,7 @@ decltype(auto) about(const std::string& what, Body&& body) {
 host::Host make_host(const Common& common) {
   host::HostOptions options;
   options.plugin_path = common.plugin_path;
+  options.allow_writable_plugins = common.allow_writable_plugins;
   options.log = [](host::LogLevel level, std::string_view component, std::string_view message) {
     spdlog::log(to_spdlog(level), "{}: {}", component, message);
   };
@@ -205,14 +207,15 @@ void list_plugins(const Common& common, const std::string& pattern) {
   const std::vector<host::PluginManifest> plugins = select(host.plugins(), pattern);
   if (common.json) {
     json document = {{"plugins", json::array()}, {"refused", json::array()}};
-    for (const auto& plugin : plugins) document["plugins"].push_back(to_json(plugin));
+    for (const auto& plugin : plugins) document["plugins"].push_back(to_json(host, plugin));
     for (const auto& file : host.refused())
       document["refused"].push_back({{"file", file.file.string()}, {"reason", file.reason}});
     std::cout << document.dump(2) << "\n";
     return;
   }
   for (const auto& plugin : plugins) {
-    std::cout << plugin.id << " " << plugin.version << "  " << plugin.file.string() << "\n";
+    std::cout << plugin.id << " " << plugin.version << "  " << plugin.file.string() << "\n  "
+              << host.hash(plugin.id) << "\n";
     if (!plugin.problem.empty()) std::cout << "  cannot be used: " << plugin.problem << "\n";
     for (const auto& component : plugin.components)
       std::cout << "  " << host::to_string(component.kind) << " " << component.name
@@ -232,11 +235,12 @@ void show_plugin(const Common& common, const std::string& name) {
       if (!named) continue;
       found.push_back(to_json(component));
       found.back()["plugin"] = plugin.id;
+      found.back()["plugin_hash"] = host.hash(plugin.id);
       if (common.json) continue;
       std::cout << host::to_string(component.kind) << " " << component.name
                 << aliases_text(component) << " " << component.version << "\n  "
                 << component.summary << "\n  plugin " << plugin.id << " " << plugin.version << ", "
-                << plugin.file.string() << "\n  options\n";
+                << plugin.file.string() << "\n  " << host.hash(plugin.id) << "\n  options\n";
       print_options(component);
     }
   if (found.empty())

@@ -14,8 +14,9 @@ namespace grevy::cli {
 // What all commands share.
 struct Common {
   std::vector<std::filesystem::path> plugin_path;
-  bool quiet = false;  // no progress, no log lines below warnings
-  bool json = false;   // machine-readable output
+  bool allow_writable_plugins = false;  // see HostOptions
+  bool quiet = false;                   // no progress, no log lines below warnings
+  bool json = false;                    // machine-readable output
 };
 
 host::Host make_host(const Common& common);

@@ -50,6 +50,8 @@ struct Action {
 void add_common(CLI::App* app, Common& common) {
   app->add_option("--plugin-path", common.plugin_path,
                   "Folder with plugins, or plugin file, searched first (repeatable)");
+  app->add_flag("--allow-writable-plugins", common.allow_writable_plugins,
+                "Load plugins also from where others can change them");
   app->add_flag("--quiet", common.quiet, "Only results, warnings and errors");
   app->add_flag("--json", common.json, "Machine-readable output");
 }
@@ -217,6 +219,7 @@ void add_validate(CLI::App& app, Common& common, ValidateCommand& v, ChildComman
   add_limits(hidden, child.limits, child.target.seed);
   hidden->callback([&] {
     child.target.plugin_path = common.plugin_path;
+    child.target.allow_writable_plugins = common.allow_writable_plugins;
     action.run = [&] { return run_child(child); };
   });
 }

@@ -1,4 +1,5 @@
 // Adapting a trained model to other channels.
+#include "plugin_support.hpp"
 #include "trainer_support.hpp"
 #include "unit/temporary_folder.hpp"
 
@@ -119,6 +120,34 @@ TEST_CASE("models with slices are adapted as well") {
   CHECK(trainer.num_parameters() == 4 * 7 * 2 + 4);
   CHECK(at::equal(tensor_named(trainer, "model.module.net.3.weight"),
                   tensor_named(run.trainer, "model.module.net.3.weight")));
+}
+
+TEST_CASE("reference models are adapted as well") {
+  const json aux = {{"solver", {{"name", "single-session-aux"}}}};
+  const Run run(aux);
+  host::Trainer trainer = trainer_of(adapting(run.folder(), aux), {other()});
+  fit(trainer);
+  CHECK(trainer.num_parameters() == 2 * (4 * 7 * 2 + 4));
+  for (const char* name : {"model.net.3.weight", "reference_model.net.3.weight"})
+    CHECK(at::equal(tensor_named(trainer, name), tensor_named(run.trainer, name)));
+}
+
+TEST_CASE("layers of the run that are not taken over are named") {
+  const Run run;
+  std::vector<std::string> lines;
+  host::Host host(logging({GREVY_BUILTIN_PLUGINS}, lines));
+  const auto adapt = [&](const json& changes) {
+    lines.clear();
+    host::Trainer(host, host::Experiment(host, adapting(run.folder(), changes)), other());
+    return lines;
+  };
+  CHECK(adapt(json::object()).empty());
+  const std::vector<std::string> found = adapt({{"model", {{"num_output", 2}}}});
+  REQUIRE(found.size() == 1);
+  CHECK_MESSAGE(contains(found[0], "offset5-model: is trained anew where " + run.checkpoint()),
+                found[0]);
+  CHECK_MESSAGE(contains(found[0], "of the same shape: model.net.3.weight, model.net.3.bias"),
+                found[0]);
 }
 
 TEST_CASE("runs that cannot be adapted are refused, with their place") {

@@ -331,6 +331,73 @@ TEST_CASE("plugins that do not fit or fail") {
       });
 }
 
+TEST_CASE("plugins that others may change, and plugins that are not on the list") {
+  const Workspace workspace;
+  workspace.write_experiment();
+  const std::filesystem::path folder = workspace / "plugins";
+  std::filesystem::create_directory(folder);
+  std::filesystem::copy_file(std::string(GREVY_TEST_PLUGINS) + "/good/shortest.so",
+                             folder / "shortest.so");
+  using std::filesystem::perms;
+  std::filesystem::permissions(folder, perms::all);
+  const Case writable = {{"--plugin-path", "plugins"},
+                         {"plugins: may be changed by others: the folder ", " and has mode 0777;",
+                          "--allow-writable-plugins"}};
+  check_runs(workspace, {writable});
+  check_refused(workspace, {"plugins", "list"}, writable);
+  Arguments allowed = {"plugins", "list", "--json", "--allow-writable-plugins"};
+  allowed.insert(allowed.end(), writable.arguments.begin(), writable.arguments.end());
+  const Outcome outcome = workspace.grevy(allowed);
+  CHECK(outcome.code == 0);
+  nlohmann::json list = nlohmann::json::object();
+  for (const auto& plugin : nlohmann::json::parse(outcome.out).at("plugins"))
+    list[plugin.at("id").get<std::string>()] = plugin.at("hash");
+  CHECK(list.size() == 4);
+  const Arguments run = {"run",    "experiment.json", "--out",
+                         "listed", "--set",           "plugins=" + list.dump()};
+  CHECK(workspace.grevy(run).code == 0);
+  list.erase("grevy.solvers");
+  check_runs(workspace, {set("plugins=" + list.dump(),
+                             {"experiment.json: /solver: ", "the plugin \"grevy.solvers\" has the",
+                              "which is not allowed; allowed plugins: \"grevy.criterions\""})});
+}
+
+TEST_CASE("steps that are skipped are in the log, the summary and the report") {
+  const Workspace workspace;
+  workspace.write_experiment();
+  const std::string file = std::string(GREVY_TEST_PLUGINS) + "/bad/spoils/spoils.so";
+  const Outcome outcome =
+      workspace.grevy({"run", "experiment.json", "--out", "run", "--plugin-path", file, "--set",
+                       "criterion.name=spoils", "--set", "training.non_finite=skip", "--set",
+                       "training.log_frequency=100"});
+  REQUIRE_MESSAGE(outcome.code == 0, outcome.err);
+  CHECK(contains(outcome.err, "the step is left out, as are others like it"));
+  CHECK(contains(outcome.out, "2 steps were left out: something in them was not finite"));
+  CHECK(workspace.json("run/summary.json").at("skipped_steps") == 2);
+  std::istringstream log(workspace.bytes("run/log.jsonl"));
+  std::vector<nlohmann::json> skipped;
+  for (std::string line; std::getline(log, line);) {
+    const auto entry = nlohmann::json::parse(line);
+    if (entry.contains("skipped")) skipped.push_back(entry);
+  }
+  REQUIRE(skipped.size() == 2);
+  CHECK(skipped[0].at("step") == 2);
+  CHECK(skipped[1].at("skipped") == 2);
+  CHECK(contains(skipped[1].at("reason"), "spoils returned the loss nan"));
+}
+
+TEST_CASE("targets of another width leave no run folder") {
+  const Workspace workspace;
+  auto document = Workspace::experiment();
+  document["solver"] = {{"name", "supervised-solver-xcebra"}};
+  document["objectives"] = {
+      {{"slice", {0, 3}}, {"loss", {{"name", "nn.MSELoss"}}}, {"label", "position"}}};
+  workspace.write_experiment(document);
+  check_runs(workspace, {{{},
+                          {"experiment.json: /sampling/targets: nn.MSELoss (",
+                           "needs a target of the prediction's shape", ", 1]"}}});
+}
+
 TEST_CASE("losses that are no numbers stop the run and leave its log readable") {
   const Workspace workspace;
   workspace.write_experiment();

@@ -88,6 +88,9 @@ void check_summary(const json& summary) {
   CHECK(summary.at("infonce").at("chance").get<double>() == doctest::Approx(std::log(32.0)));
   CHECK(summary.at("infonce").at("held_out").is_number());
   CHECK(summary.at("peak_memory_mb") > 1);
+  CHECK(summary.at("memory").at("estimated_peak_mb") > 1);
+  CHECK(summary.at("memory").at("parts_mb").contains("activations"));
+  CHECK(summary.at("skipped_steps") == 0);
   for (const char* phase : {"batches", "optimizer", "services", "solver"})
     CHECK(summary.at("time").at("phases_s").at(phase) > 0);
   for (const char* key : {"total_s", "train_s", "cpu_s", "steps_per_s"})
@@ -154,7 +157,8 @@ TEST_CASE("results go to stdout, plain progress lines to stderr") {
   const Outcome outcome = workspace.grevy({"run", "experiment.json"});
   REQUIRE(outcome.code == 0);
   CHECK(workspace.has("runs/experiment/summary.json"));
-  CHECK(contains(outcome.out, "held-out InfoNCE"));
+  CHECK(contains(outcome.out, "held-out FixedCosineInfoNCE "));
+  CHECK(contains(outcome.out, "(chance 3.466)"));  // ln 32
   CHECK(contains(outcome.out, "written to runs/experiment"));
   CHECK_FALSE(contains(outcome.out, "steps/s, "));  // a progress line's end
   for (const std::string& line : lines_of(outcome.err)) CHECK(line.rfind("step ", 0) == 0);

@@ -28,6 +28,7 @@ std::string repeat_command(const std::filesystem::path& file, const Target& targ
   if (!target.name.empty()) command += " --only " + quoted(target.name);
   if (!target.options.empty()) command += " --options " + quoted(target.options.dump());
   for (const auto& path : target.plugin_path) command += " --plugin-path " + quoted(path.string());
+  if (target.allow_writable_plugins) command += " --allow-writable-plugins";
   const Limits usual;
   if (limits.seconds != usual.seconds) command += " --time-limit " + std::to_string(limits.seconds);
   if (limits.gibibytes != usual.gibibytes)

@@ -68,6 +68,7 @@ std::vector<std::string> words_for(const Target& target, const Limits& limits,
                                     "--memory-limit=" + std::to_string(limits.gibibytes)};
   if (!target.name.empty()) words.push_back("--name=" + target.name);
   for (const auto& path : target.plugin_path) words.push_back("--plugin-path=" + path.string());
+  if (target.allow_writable_plugins) words.emplace_back("--allow-writable-plugins");
   return words;
 }
 

@@ -47,10 +47,12 @@ void for_missing(const json& schema, const json& given, Body&& body) {
 host::HostOptions host_options(const Target& target) {
   host::HostOptions around;
   around.plugin_path = target.plugin_path;
+  around.allow_writable_plugins = target.allow_writable_plugins;
   const std::string id = host::read_manifest(target.file).id;
   host::HostOptions chosen;
   chosen.plugin_path = {target.file};
   chosen.search_default_folders = false;
+  chosen.allow_writable_plugins = target.allow_writable_plugins;
   const host::Host all(around);
   for (const host::PluginManifest& plugin : all.plugins())
     if (plugin.id != id && plugin.problem.empty()) chosen.plugin_path.push_back(plugin.file);

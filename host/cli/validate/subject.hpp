@@ -18,6 +18,7 @@ namespace grevy::cli {
 struct Target {
   std::filesystem::path file;                         // absolute
   std::vector<std::filesystem::path> plugin_path;     // where other plugins are looked for first
+  bool allow_writable_plugins = false;                // see HostOptions
   std::string kind;                                   // "file", "model", "criterion" or "solver"
   std::string name;                                   // as the manifest has it; empty for "file"
   nlohmann::json options = nlohmann::json::object();  // given by the user

@@ -114,6 +114,7 @@ int validate(const Common& common, const ValidateCommand& command) {
   Target target;
   target.file = fs::absolute(command.file);
   for (const fs::path& path : common.plugin_path) target.plugin_path.push_back(fs::absolute(path));
+  target.allow_writable_plugins = common.allow_writable_plugins;
   target.kind = "file";
   target.seed = command.seed;
   target.folder = scratch.path();

@@ -1,5 +1,6 @@
 #include <grevy/error.hpp>
 #include <grevy/host/array.hpp>
+#include <grevy/host/memory.hpp>
 #include <grevy/host/recording.hpp>
 
 #include <torch/types.h>
@@ -20,12 +21,20 @@ std::string shape_text(const at::Tensor& tensor) {
 void check_numbers(const at::Tensor& values, const std::string& what) {
   if (!values.defined() || values.is_complex())
     throw Error(ErrorCode::invalid_type, what + ": needs real numbers");
+  if (values.layout() != at::kStrided || values.is_quantized() || values.is_meta())
+    throw Error(ErrorCode::invalid_type,
+                what + ": needs a dense tensor with values; found " + c10::str(values.options()));
   if (values.numel() == 0)
     throw Error(ErrorCode::invalid_value, what + ": is empty, shape " + shape_text(values));
 }
 
 at::Tensor to_float_rows(const at::Tensor& values) {
-  return values.to(at::kCPU, at::kFloat).contiguous();
+  return values.detach().to(at::kCPU, at::kFloat).contiguous();
+}
+
+void check_whole(const at::Tensor& neural) {
+  if (!neural.defined())
+    throw Error(ErrorCode::invalid_state, "this Recording was moved from: it has no samples");
 }
 
 // The first NaN or infinity, searched in stretches that fit a cache.
@@ -40,10 +49,11 @@ void check_finite(const at::Tensor& rows, const std::string& what, std::int64_t 
     if (sum == 0) continue;
     for (std::int64_t i = begin; i < end; ++i)
       if (!std::isfinite(values[i]))
-        throw Error(ErrorCode::non_finite, what + ": found " + std::to_string(values[i]) +
-                                               " at row " + std::to_string(first_row + i / width) +
-                                               ", column " + std::to_string(i % width) +
-                                               " (counted from 0); all values must be finite");
+        throw Error(ErrorCode::non_finite,
+                    what + ": found " + std::to_string(values[i]) + " at row " +
+                        std::to_string(first_row + i / width) + ", column " +
+                        std::to_string(i % width) +
+                        " (counted from 0); all values must be finite in float32");
   }
 }
 
@@ -58,6 +68,7 @@ Recording::Recording(const at::Tensor& neural, std::string source) : source_(std
 }
 
 void Recording::check_rows(const at::Tensor& values, const std::string& what) const {
+  check_whole(neural_);
   check_numbers(values, what);
   if (values.size(0) != num_samples())
     throw Error(ErrorCode::invalid_value, what + ": has " + std::to_string(values.size(0)) +
@@ -69,6 +80,7 @@ void Recording::check_rows(const at::Tensor& values, const std::string& what) co
 void Recording::add_continuous(const std::string& name, const at::Tensor& values,
                                const std::string& source) {
   const std::string what = source.empty() ? "label \"" + name + "\"" : source;
+  check_numbers(values, what);
   if (values.dim() != 1 && values.dim() != 2)
     throw Error(ErrorCode::invalid_value,
                 what + ": found shape " + shape_text(values) +
@@ -82,6 +94,7 @@ void Recording::add_continuous(const std::string& name, const at::Tensor& values
 void Recording::add_discrete(const std::string& name, const at::Tensor& values,
                              const std::string& source) {
   const std::string what = source.empty() ? "label \"" + name + "\"" : source;
+  check_numbers(values, what);
   if (values.is_floating_point())
     throw Error(ErrorCode::invalid_type,
                 what + ": holds floats; a discrete label needs integers or booleans");
@@ -131,6 +144,7 @@ const Label& Recording::label(const std::string& name) const {
 }
 
 Recording Recording::slice(std::int64_t begin, std::int64_t end) const {
+  check_whole(neural_);
   if (begin < 0 || end <= begin || end > num_samples())
     throw Error(ErrorCode::out_of_range, "samples " + std::to_string(begin) + " to " +
                                              std::to_string(end) + " of a recording with " +
@@ -147,6 +161,7 @@ Recording Recording::slice(std::int64_t begin, std::int64_t end) const {
 }
 
 Recording Recording::with_neural(const at::Tensor& neural) const {
+  check_whole(neural_);
   Recording other = *this;
   other.neural_ = Recording(neural, source_).neural_;
   if (other.num_samples() != num_samples())
@@ -156,10 +171,27 @@ Recording Recording::with_neural(const at::Tensor& neural) const {
   return other;
 }
 
-void Recording::check_finite() const { host::check_finite(neural_, source_, first_row_); }
+void Recording::check_finite() const {
+  check_whole(neural_);
+  host::check_finite(neural_, source_, first_row_);
+}
+
+namespace {
+
+// A conversion makes a copy; numbers of 8 bytes are the largest.
+void check_memory(const Array& array, const std::filesystem::path& file) {
+  MemoryEstimate estimate;
+  estimate.parts = {{file.string(), array.size() * std::int64_t{sizeof(double)}, "", false}};
+  const bool is_large = estimate.needed() > std::int64_t{64} << 20;
+  const bool is_used_in_place = array.is_mapped() && array.type() == ElementType::float32;
+  if (is_large && !is_used_in_place) require_memory(estimate, available_memory());
+}
+
+}  // namespace
 
 at::Tensor load_float_tensor(const std::filesystem::path& file, const std::string& key) {
   const Array array = Array::open(file, key);
+  check_memory(array, file);
   const std::shared_ptr<const float> values = array.to_float32();
   // The tensor keeps the mapping alive and is never written to.
   return at::from_blob(
@@ -169,6 +201,7 @@ at::Tensor load_float_tensor(const std::filesystem::path& file, const std::strin
 at::Tensor load_tensor(const std::filesystem::path& file, const std::string& key) {
   const Array array = Array::open(file, key);
   if (!array.is_integer()) return load_float_tensor(file, key);
+  check_memory(array, file);
   const std::vector<std::int64_t> values = array.to_int64();
   return at::tensor(values, at::kLong).reshape(array.shape());
 }

@@ -24,6 +24,10 @@ constexpr const char* base = R"json({
     "device": {"type": "string", "default": "cpu", "description": "\"cpu\", \"cuda\", \"cuda:N\" or \"cuda_if_available\"."},
     "threads": {"type": "integer", "minimum": 0, "maximum": 1024, "default": 0,
       "description": "CPU threads; 0: one per core. Part of what makes a run repeatable."},
+    "plugins": {"type": ["object", "null"], "default": null,
+      "description": "The only plugins that may be loaded, by id; null: all that are found.",
+      "additionalProperties": {"type": "string", "pattern": "^sha256:[0-9a-f]{64}$",
+        "description": "\"sha256:...\" of the file, as `grevy plugins list` shows it."}},
     "data": {
       "type": "object", "additionalProperties": false, "default": {},
       "description": "Files, relative to the experiment's. An application that has the recording in memory needs none.",
@@ -111,7 +115,9 @@ constexpr const char* base = R"json({
         "save_frequency": {"type": ["integer", "null"], "minimum": 1, "default": 500,
           "description": "Steps between checkpoints; null: only at the end."},
         "keep_checkpoints": {"type": "integer", "minimum": 1, "maximum": 1000, "default": 2,
-          "description": "How many of the last checkpoints are kept, besides the best."}
+          "description": "How many of the last checkpoints are kept, besides the best."},
+        "non_finite": {"type": "string", "enum": ["stop", "skip"], "default": "stop",
+          "description": "When the loss, a gradient or what a step would make of a parameter is not finite: end the run, or leave the step out and count it."}
       }
     },
     "evaluation": {
@@ -122,7 +128,7 @@ constexpr const char* base = R"json({
           "description": "null: cosine for models that normalise, else euclidean."},
         "max_samples": {"type": "integer", "minimum": 100, "default": 10000,
           "description": "Longer parts are thinned evenly to this many samples for decoding."},
-        "num_batches": {"type": "integer", "minimum": 1, "default": 50, "description": "Batches for the held-out InfoNCE."}
+        "num_batches": {"type": "integer", "minimum": 1, "default": 50, "description": "Batches for the held-out loss."}
       }
     }
   }

@@ -104,7 +104,7 @@ void check_options(const AttributionOptions& options, const Method& method, cons
 // In float32 on the model's device.
 at::Tensor read(const char* name, const at::Tensor& tensor, std::int64_t dimensions,
                 const char* shape, at::Device device) {
-  if (!tensor.defined() || !tensor.is_floating_point())
+  if (!is_dense(tensor) || !tensor.is_floating_point())
     refuse(ErrorCode::invalid_type,
            std::string(name) + " is " + describe(tensor) + ", allowed are floating-point numbers");
   if (tensor.dim() != dimensions || tensor.numel() == 0)

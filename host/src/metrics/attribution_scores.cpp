@@ -18,13 +18,13 @@ namespace {
 
 // As doubles on the CPU.
 at::Tensor as_numbers(const char* where, const char* name, const at::Tensor& tensor) {
-  if (!tensor.defined() || !tensor.is_floating_point())
+  if (!is_dense(tensor) || !tensor.is_floating_point())
     refuse(ErrorCode::invalid_type, where,
            std::string(name) + " is " + describe(tensor) + ", allowed are floating-point numbers");
   if (tensor.numel() == 0)
     refuse(ErrorCode::invalid_value, where,
            std::string(name) + " is " + describe(tensor) + ", allowed is at least one number");
-  const at::Tensor numbers = tensor.to(at::kCPU, at::kDouble);
+  const at::Tensor numbers = tensor.detach().to(at::kCPU, at::kDouble);
   if (numbers.isfinite().all().item<bool>()) return numbers;
   refuse(ErrorCode::non_finite, where, std::string(name) + " contains NaN or infinity");
 }

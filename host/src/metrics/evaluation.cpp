@@ -29,7 +29,8 @@ std::string describe(const at::Tensor& tensor) {
 
 void check_tensor(const char* where, const char* name, const at::Tensor& tensor,
                   at::ScalarType type, std::int64_t dimensions) {
-  const bool typed = tensor.defined() && tensor.scalar_type() == type;
+  const bool typed = tensor.defined() && tensor.layout() == at::kStrided && !tensor.is_meta() &&
+                     tensor.scalar_type() == type;
   if (typed && tensor.dim() == dimensions) return;
   std::ostringstream text;
   text << name << " is " << describe(tensor) << ", allowed is " << type << " with " << dimensions

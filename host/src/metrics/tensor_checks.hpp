@@ -10,7 +10,13 @@
 
 namespace grevy::host {
 
-// "Float [3, 4]"
+// Whether its numbers can be read one by one: neither sparse nor quantized nor without values.
+inline bool is_dense(const at::Tensor& tensor) {
+  return tensor.defined() && tensor.layout() == at::kStrided && !tensor.is_quantized() &&
+         !tensor.is_meta();
+}
+
+// "Float [3, 4]", "Float [3, 4] (not dense)"
 std::string describe(const at::Tensor& tensor);
 
 // As doubles on the CPU, row-major. `where` begins the text of errors. Errors: invalid_type unless

@@ -1,7 +1,9 @@
+#include "files/file_hash.hpp"
 #include "files/json_text.hpp"
 #include "plugins/library.hpp"
 #include "plugins/name_pattern.hpp"
 #include "plugins/nearest_name.hpp"
+#include "plugins/trust.hpp"
 
 #include <grevy/host/host.hpp>
 
@@ -14,6 +16,7 @@
 #include <dlfcn.h>
 #include <fnmatch.h>
 #include <map>
+#include <mutex>
 #include <optional>
 #include <set>
 
@@ -102,13 +105,33 @@ struct Host::Impl {
   std::vector<fs::path> folders;
   std::vector<PluginManifest> plugins;
   std::vector<RefusedFile> refused;
+  // The host as the components of a run see it: those that they make obey the run's list as well.
+  struct View {
+    Impl* impl = nullptr;
+    const PluginHashes* allowed = nullptr;
+    grevy_host table{};
+  };
+  // What making components changes. Recursive: they make others.
+  mutable std::recursive_mutex mutex;
   std::map<fs::path, Library> libraries;  // those that have been opened
-  grevy_host table{};
+  std::map<std::optional<PluginHashes>, View> views;
   int depth = 0;  // of components that make components
+
+  std::string distrust_of(const fs::path& path) const {
+    return options.allow_writable_plugins ? "" : find_distrust(path);
+  }
 
   void add_file(const fs::path& file, std::set<fs::path>& seen) {
     const fs::path canonical = resolve(file);
-    if (seen.insert(canonical).second) plugins.push_back(read_manifest(canonical));
+    if (!seen.insert(canonical).second) return;
+    PluginManifest manifest = read_manifest(canonical);
+    require_trust(canonical);
+    plugins.push_back(std::move(manifest));
+  }
+
+  void require_trust(const fs::path& canonical) const {
+    const std::string distrust = distrust_of(canonical);
+    if (!distrust.empty()) throw Error(ErrorCode::incompatible, distrust);
   }
 
   // A file that was asked for must be usable, also where a folder has shown it before.
@@ -121,6 +144,28 @@ struct Host::Impl {
       throw Error(ErrorCode::incompatible, plugin.file.string() + ": " + plugin.problem);
     }
     read_manifest(canonical);  // refused in a folder before: says again why
+    require_trust(canonical);
+  }
+
+  void refuse(const fs::path& file, const std::string& reason) {
+    refused.push_back({file, reason});
+  }
+
+  // A folder that nobody has asked for in this call is left out, with a line.
+  void add_default_folder(const fs::path& folder, std::set<fs::path>& seen) {
+    std::error_code error;
+    if (!fs::is_directory(folder, error)) return;
+    try {
+      require_trust(resolve(folder));
+      add_folder(folder, seen);
+    } catch (const Error& e) {
+      refuse(folder, e.what());
+      log(LogLevel::warning, "plugins", e.what());
+    }
+  }
+
+  void log(LogLevel level, std::string_view component, std::string_view message) const {
+    if (options.log) options.log(level, component, message);
   }
 
   // Files in a folder are taken as they come: what is no plugin is remembered, not an error.
@@ -135,7 +180,7 @@ struct Host::Impl {
     for (const fs::path& file : files) try {
         add_file(file, seen);
       } catch (const Error& e) {
-        refused.push_back({file, e.what()});
+        refuse(file, e.what());
       }
   }
 
@@ -145,13 +190,15 @@ struct Host::Impl {
       std::error_code error;
       if (!fs::exists(path, error))
         throw Error(ErrorCode::not_found, path.string() + ": no such plugin folder or file");
-      if (fs::is_directory(path))
+      if (fs::is_directory(path)) {
+        require_trust(resolve(path));
         add_folder(path, seen);
-      else
+      } else {
         require_file(path, seen);
+      }
     }
     if (!options.search_default_folders) return;
-    for (const fs::path& folder : default_folders()) add_folder(folder, seen);
+    for (const fs::path& folder : default_folders()) add_default_folder(folder, seen);
   }
 
   [[noreturn]] void report_missing(Kind kind, std::string_view name) const {
@@ -224,6 +271,7 @@ struct Host::Impl {
     for (const ComponentManifest& component : plugin.components)
       if (!override_names) require_free(component.kind, component.name);
     plugin.overrides = override_names;
+    const std::lock_guard lock(mutex);
     libraries.emplace(plugin.file, Library(plugin, given));
     plugins.push_back(std::move(plugin));
   }
@@ -238,16 +286,35 @@ struct Host::Impl {
 
   void alias(Kind kind, std::string_view name, std::string_view other) {
     const Found found = find(kind, name);
+    if (other.empty() || other.find('/') != std::string_view::npos)
+      throw Error(ErrorCode::invalid_value, "found \"" + detail::repaired(other, detail::max_name) +
+                                                "\"; an alias has at least one byte and no \"/\"");
     require_free(kind, other);
     for (PluginManifest& plugin : plugins)
       for (ComponentManifest& component : plugin.components)
         if (&component == found.component) component.aliases.emplace_back(other);
   }
 
-  const Library& open(const PluginManifest& plugin) {
+  const Library& open(const PluginManifest& plugin, const PluginHashes* allowed) {
     const auto at = libraries.find(plugin.file);
-    return at != libraries.end() ? at->second
-                                 : libraries.emplace(plugin.file, plugin).first->second;
+    if (at != libraries.end()) {
+      const bool has_file = !at->second.hash().empty();
+      if (has_file) require_allowed(plugin, at->second.hash(), allowed);
+      return at->second;
+    }
+    const LoadRules rules{options.allow_writable_plugins, allowed};
+    return libraries.emplace(plugin.file, Library(plugin, rules)).first->second;
+  }
+
+  std::string hash(std::string_view id) const {
+    const std::lock_guard lock(mutex);
+    for (const PluginManifest& plugin : plugins) {
+      if (plugin.id != id) continue;
+      const auto at = libraries.find(plugin.file);
+      return at != libraries.end() ? at->second.hash() : "sha256:" + sha256_of_file(plugin.file);
+    }
+    throw Error(ErrorCode::not_found,
+                "there is no plugin \"" + detail::repaired(id, detail::max_name) + "\"");
   }
 
   struct Made {
@@ -255,7 +322,8 @@ struct Host::Impl {
     std::string name, plugin;
   };
 
-  Made create(Kind kind, std::string_view name, grevy_create_args args) {
+  Made create(const View& view, Kind kind, std::string_view name, grevy_create_args args) {
+    const std::lock_guard lock(mutex);
     constexpr int max_depth = 16;
     if (depth >= max_depth)
       throw Error(ErrorCode::invalid_state,
@@ -263,12 +331,13 @@ struct Host::Impl {
     const Found found = find(kind, name);
     const std::string_view plain = name.substr(name.rfind('/') + 1);
     const bool family = found.component->name.find('{') != std::string::npos;
-    Made made{{open(*found.plugin).table(kind, found.component->name), nullptr},
+    const Library& library = open(*found.plugin, view.allowed);
+    Made made{{library.table(kind, found.component->name), nullptr},
               family ? std::string(plain) : found.component->name,
               found.plugin->id};
     const std::string merged = with_named_options(found.options, detail::view(args.options));
     args.struct_size = sizeof(args);
-    args.host = &table;
+    args.host = &view.table;
     args.name = detail::text_of(plain);
     args.options = detail::text_of(merged);
     // Every table begins as this one does: size, create, destroy.
@@ -287,16 +356,27 @@ struct Host::Impl {
     return made;
   }
 
-  void make_table() {
+  const View& view_of(const std::optional<PluginHashes>& allowed) {
+    const std::lock_guard lock(mutex);
+    const auto [at, is_new] = views.try_emplace(allowed);
+    View& view = at->second;
+    if (!is_new) return view;
+    view.impl = this;
+    view.allowed = at->first ? &*at->first : nullptr;
+    fill(view.table, view);
+    return view;
+  }
+
+  static void fill(grevy_host& table, View& seen) {
     table.struct_size = sizeof(table);
     table.abi_major = GREVY_ABI_MAJOR;
     table.abi_minor = GREVY_ABI_MINOR;
-    table.context = this;
+    table.context = &seen;
     table.tensor_retain = [](const grevy_host*, grevy_tensor* tensor) { give(borrow(tensor)); };
     table.tensor_release = [](const grevy_host*, grevy_tensor* tensor) { take(tensor); };
     table.log = [](const grevy_host* host, std::uint32_t level, grevy_text component,
                    grevy_text message) {
-      const auto& log = static_cast<Impl*>(host->context)->options.log;
+      const auto& log = static_cast<View*>(host->context)->impl->options.log;
       const auto capped = static_cast<LogLevel>(std::min<std::uint32_t>(level, GREVY_LOG_ERROR));
       if (!log) return;
       try {
@@ -314,9 +394,10 @@ struct Host::Impl {
           throw Error(ErrorCode::invalid_value, "unknown kind " + std::to_string(kind));
         if (args == nullptr || instance == nullptr)
           throw Error(ErrorCode::invalid_value, "needs arguments and a place for the instance");
-        *instance = static_cast<Impl*>(host->context)
-                        ->create(static_cast<Kind>(kind), detail::view(name), common_part(*args))
-                        .instance;
+        const auto& view = *static_cast<View*>(host->context);
+        *instance =
+            view.impl->create(view, static_cast<Kind>(kind), detail::view(name), common_part(*args))
+                .instance;
       });
     };
     table.extension = [](const grevy_host*, grevy_text) -> const void* { return nullptr; };
@@ -325,20 +406,26 @@ struct Host::Impl {
   template <class Ref>
   Owned<Ref> make(std::string_view name, std::string_view json,
                   const CreateOptions& create_options) {
+    constexpr std::int64_t most = std::int64_t{1} << 26;  // as check_model has it
+    const std::int64_t channels = create_options.num_input;
+    if (Ref::kind == GREVY_KIND_MODEL && (channels < 1 || channels > most))
+      throw Error(ErrorCode::invalid_value, "found " + std::to_string(channels) +
+                                                " channels; a model has 1 to " +
+                                                std::to_string(most));
     const std::string device = create_options.device.str();
     grevy_create_args args{};
     args.options = detail::text_of(json);
     args.device = detail::text_of(device);
     args.seed = create_options.seed;
     args.num_input = create_options.num_input;
-    const Made made = create(static_cast<Kind>(Ref::kind), name, args);
+    const Made made =
+        create(view_of(create_options.allowed_plugins), static_cast<Kind>(Ref::kind), name, args);
     return Owned<Ref>(Ref(made.instance, made.name, made.plugin));
   }
 };
 
 Host::Host(HostOptions options) : impl_(std::make_unique<Impl>()) {
   impl_->options = std::move(options);
-  impl_->make_table();
   impl_->discover();
 }
 Host::~Host() = default;
@@ -346,6 +433,7 @@ Host::~Host() = default;
 const std::vector<fs::path>& Host::folders() const { return impl_->folders; }
 const std::vector<PluginManifest>& Host::plugins() const { return impl_->plugins; }
 const std::vector<RefusedFile>& Host::refused() const { return impl_->refused; }
+std::string Host::hash(std::string_view plugin_id) const { return impl_->hash(plugin_id); }
 Found Host::find(Kind kind, std::string_view name) const { return impl_->find(kind, name); }
 
 std::vector<std::string> Host::names(Kind kind, const std::string& pattern) const {
@@ -381,7 +469,7 @@ Owned<SolverRef> Host::create_solver(std::string_view name, std::string_view opt
 }
 
 void Host::log(LogLevel level, std::string_view component, std::string_view message) const {
-  if (impl_->options.log) impl_->options.log(level, component, message);
+  impl_->log(level, component, message);
 }
 
 at::Device parse_device(const std::string& text) {

@@ -2,6 +2,7 @@
 
 #include "files/json_text.hpp"
 #include "plugins/elf_notes.hpp"
+#include "plugins/trust.hpp"
 
 #include <grevy/stamp.hpp>
 
@@ -255,9 +256,31 @@ PluginManifest read_manifest(const grevy_plugin* plugin) {
   return manifest;
 }
 
-Library::Library(const PluginManifest& manifest) {
+void require_allowed(const PluginManifest& manifest, const std::string& hash,
+                     const PluginHashes* allowed) {
+  if (allowed == nullptr) return;
+  const auto found = allowed->find(manifest.id);
+  if (found != allowed->end() && found->second == hash) return;
+  std::string list;
+  for (const auto& [id, wanted] : *allowed)
+    list += (list.empty() ? "\"" : ", \"") + id + "\": \"" + wanted + "\"";
+  throw Error(ErrorCode::incompatible,
+              manifest.file.string() + ": the plugin \"" + manifest.id + "\" has the hash " + hash +
+                  ", which is not allowed; allowed plugins: " + (list.empty() ? "none" : list));
+}
+
+// Checked and hashed by the file that is open; the loader wants a name, which must still lead to
+// that file afterwards.
+Library::Library(const PluginManifest& manifest, const LoadRules& rules) {
+  const PluginFile file(manifest.file);
+  const std::string distrust = rules.allow_writable ? "" : find_distrust(manifest.file);
+  if (!distrust.empty()) throw Error(ErrorCode::incompatible, distrust);
+  const std::string hash = "sha256:" + file.sha256();
+  require_allowed(manifest, hash, rules.allowed);
   boost::dll::shared_library library = open(manifest.file);
+  file.require_unchanged();
   *this = Library(manifest, enter(library, manifest));
+  hash_ = hash;
 }
 
 Library::Library(const PluginManifest& manifest, const grevy_plugin* plugin) {

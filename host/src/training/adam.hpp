@@ -27,7 +27,10 @@ class Adam {
   Adam& operator=(const Adam&) = delete;
 
   void zero_grad();
-  void step();  // parameters without a gradient stay as they are
+  // Parameters without a gradient stay as they are. Errors, before anything has changed:
+  // non_finite, naming the first parameter whose gradient, or whose values or moments after the
+  // step, are not, and its first index.
+  void step();
 
   // "exp_avg/NAME", "exp_avg_sq/NAME" (and "max_exp_avg_sq/NAME"), sharing storage.
   NamedTensors state() const;
@@ -41,7 +44,15 @@ class Adam {
     std::string name;
     at::Tensor parameter, exp_avg, exp_avg_sq, max_exp_avg_sq;
   };
-  void update(Slot& slot);
+  // What a step makes of a parameter.
+  struct Update {
+    const Slot* slot;
+    at::Tensor parameter, exp_avg, exp_avg_sq, max_exp_avg_sq;
+  };
+  Update update_of(const Slot& slot) const;
+  void check(const std::vector<Update>& updates) const;
+  static void apply(const Update& update);
+  [[noreturn]] void refuse(const Slot& slot) const;
 
   AdamOptions options_;
   std::vector<Slot> slots_;

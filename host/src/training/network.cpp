@@ -1,11 +1,10 @@
 #include "training/network.hpp"
 
-#include "files/file_hash.hpp"
-
 #include <grevy/host/random.hpp>
 
 #include <algorithm>
 #include <numeric>
+#include <optional>
 #include <set>
 
 namespace grevy::host {
@@ -24,6 +23,15 @@ void append(NamedTensors& all, const std::string& prefix, const NamedTensors& te
   for (const NamedTensor& t : tensors) all.push_back({prefix + t.name, t.tensor, t.trained});
 }
 
+// The digits of "sha256:...".
+std::string without_scheme(const std::string& hash) { return hash.substr(hash.find(':') + 1); }
+
+std::optional<PluginHashes> allowed_plugins(const Experiment& experiment) {
+  const json& list = experiment.at("/plugins");
+  if (list.is_null()) return std::nullopt;
+  return list.get<PluginHashes>();
+}
+
 // Every text under a key "name", at any depth: components may hold others.
 void collect_names(const json& node, std::set<std::string>& names) {
   if (!node.is_structured()) return;
@@ -34,9 +42,9 @@ void collect_names(const json& node, std::set<std::string>& names) {
 }
 
 // null: linked into the application, not in a file.
-json hash_of(const PluginManifest& plugin) {
-  const bool is_file = std::filesystem::exists(plugin.file);
-  return is_file ? json(sha256_of_file(plugin.file)) : json(nullptr);
+json hash_of(const Host& host, const PluginManifest& plugin) {
+  const std::string hash = host.hash(plugin.id);
+  return hash.empty() ? json(nullptr) : json(without_scheme(hash));
 }
 
 }  // namespace
@@ -44,8 +52,7 @@ json hash_of(const PluginManifest& plugin) {
 Network::Network(Host& the_host, const Experiment& the_experiment, at::Device device,
                  const std::vector<std::int64_t>& the_num_inputs)
     : host(the_host), experiment(the_experiment), num_inputs(the_num_inputs) {
-  CreateOptions create;
-  create.device = device;
+  CreateOptions create = create_options(device);
   experiment.at_place("/solver", [&] {
     const json& spec = experiment.at("/solver");
     create.seed = derive_seed(experiment.seed(), "solver");
@@ -59,12 +66,7 @@ Network::Network(Host& the_host, const Experiment& the_experiment, at::Device de
                                               solver->component() + " works with one");
   make_models(device);
   make_reference_models(device);
-  experiment.at_place("/criterion", [&] {
-    const json& spec = experiment.at("/criterion");
-    create.seed = derive_seed(experiment.seed(), "criterion");
-    create.num_input = 0;
-    criterion = host.create_criterion(name_of(spec), options_of(spec), create);
-  });
+  criterion = make_criterion(device);
   experiment.at_place("/solver", [&] {
     std::vector<ModelRef> refs;
     for (const auto* owned : {&models, &reference_models})
@@ -73,7 +75,6 @@ Network::Network(Host& the_host, const Experiment& the_experiment, at::Device de
   });
   if (solver_info.num_positives == 0) solver_info.num_positives = num_losses();
   collect_tensors();
-  warn_about_length();
 }
 
 std::size_t Network::model_of(std::int64_t session) const {
@@ -96,14 +97,29 @@ bool Network::takes_samples() const {
          std::all_of(reference_models.begin(), reference_models.end(), embeds);
 }
 
+CreateOptions Network::create_options(at::Device device) const {
+  CreateOptions create;
+  create.device = device;
+  create.allowed_plugins = allowed_plugins(experiment);
+  return create;
+}
+
+Owned<CriterionRef> Network::make_criterion(at::Device device) const {
+  return experiment.at_place("/criterion", [&] {
+    const json& spec = experiment.at("/criterion");
+    CreateOptions create = create_options(device);
+    create.seed = derive_seed(experiment.seed(), "criterion");
+    return host.create_criterion(name_of(spec), options_of(spec), create);
+  });
+}
+
 // The first has the seed of a single session's, so that one session among several starts as it
 // would alone.
 Owned<ModelRef> Network::make_model(const char* place, std::size_t number, at::Device device,
                                     std::int64_t num_input) const {
   return experiment.at_place(place, [&] {
     const json& spec = experiment.at(place);
-    CreateOptions create;
-    create.device = device;
+    CreateOptions create = create_options(device);
     create.num_input = num_input;
     create.seed =
         derive_seed(experiment.seed(), number == 0 ? "model" : "model " + std::to_string(number));
@@ -205,7 +221,7 @@ json Network::plugins() const {
       list.push_back({{"id", plugin.id},
                       {"version", plugin.version},
                       {"file", plugin.file.string()},
-                      {"sha256", hash_of(plugin)}});
+                      {"sha256", hash_of(host, plugin)}});
   return list;
 }
 

@@ -35,6 +35,11 @@ class Network {
   // Takes these out of what is trained. Errors: not_found.
   void freeze(const std::vector<std::string>& names);
 
+  // Another one like the experiment's, to try something with.
+  Owned<CriterionRef> make_criterion(at::Device device) const;
+  // A line in the log where the criterion is meant for other embeddings than the model's.
+  void warn_about_length() const;
+
   // Which plugins the experiment's components come from, with the hashes of their files.
   nlohmann::json plugins() const;
 
@@ -49,6 +54,7 @@ class Network {
   SolverInfo solver_info;
 
  private:
+  CreateOptions create_options(at::Device device) const;
   Owned<ModelRef> make_model(const char* place, std::size_t number, at::Device device,
                              std::int64_t num_input) const;
   void make_models(at::Device device);
@@ -56,7 +62,6 @@ class Network {
   void check_reference_model(const ModelRef& reference, const ModelInfo& info) const;
   void collect_tensors();
   std::int64_t num_losses() const;
-  void warn_about_length() const;
 
   NamedTensors tensors_;
 };

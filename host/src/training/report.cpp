@@ -321,6 +321,14 @@ json evaluate_sessions(const Trainer& trainer, const TrainingData& data,
 }  // namespace
 
 json evaluate(const Trainer& trainer, const TrainingData& data, const ShouldStop& should_stop) {
+  const std::size_t sessions = data.whole.size();
+  if (sessions == 0 || data.train.size() != sessions ||
+      (!data.held_out.empty() && data.held_out.size() != sessions))
+    throw Error(ErrorCode::invalid_value, "found " + std::to_string(sessions) + " recordings, " +
+                                              std::to_string(data.train.size()) +
+                                              " parts to train on and " +
+                                              std::to_string(data.held_out.size()) +
+                                              " held out; must be as many, at least 1");
   stop_if_asked(should_stop);
   const std::string reason = skip_reason(trainer, data);
   if (!reason.empty())
@@ -356,6 +364,13 @@ void add_phases(std::ostream& out, const json& phases) {
   out << "\n";
 }
 
+void require_summary(const json& document) {
+  for (const char* key : {"step", "model", "criterion", "solver", "time", "peak_memory_mb"})
+    if (!document.is_object() || !document.contains(key))
+      throw Error(ErrorCode::invalid_value,
+                  std::string("is no summary of a run: the key \"") + key + "\" is missing");
+}
+
 }  // namespace
 
 namespace {
@@ -371,18 +386,21 @@ void add_allowed(std::ostream& out, const json& changes) {
 }  // namespace
 
 std::string Summary::brief() const {
+  require_summary(document);
   const json& d = document;
   std::string text = (finished ? "finished " : "stopped after ") + d.at("step").dump() + " steps";
   if (!d.contains("infonce") || !d.at("infonce").is_object()) return text;
   const json& loss = d.at("infonce");
+  const std::string criterion = d.at("criterion").get<std::string>();
   if (loss.at("chance").is_null() && loss.at("held_out").is_number())
-    return text + ", held-out loss " + fixed(loss.at("held_out"));
-  text += ", held-out InfoNCE " + fixed(loss.at("held_out")) + " (chance " +
+    return text + ", held-out " + criterion + " " + fixed(loss.at("held_out"));
+  text += ", held-out " + criterion + " " + fixed(loss.at("held_out")) + " (chance " +
           fixed(loss.at("chance")) + ")";
   return text;
 }
 
 std::string Summary::report() const {
+  require_summary(document);
   const json& d = document;
   std::ostringstream out;
   out << "\n"
@@ -394,7 +412,12 @@ std::string Summary::report() const {
         << r.at("train_samples") << " to train on\n";
   out << brief() << "; " << fixed(d.at("time").at("train_s"), "%.1f") << " s ("
       << fixed(d.at("time").at("steps_per_s"), "%.1f") << " steps/s), peak memory "
-      << fixed(d.at("peak_memory_mb"), "%.0f") << " MB\n";
+      << fixed(d.at("peak_memory_mb"), "%.0f") << " MB";
+  if (d.contains("memory") && d.at("memory").is_object())
+    out << " (estimated " << fixed(d.at("memory").at("estimated_peak_mb"), "%.0f") << ")";
+  out << "\n";
+  if (d.value("skipped_steps", 0) > 0)
+    out << d.at("skipped_steps") << " steps were left out: something in them was not finite\n";
   add_phases(out, d.at("time").at("phases_s"));
   if (d.contains("training"))
     out << "first step:  " << statistics(d.at("training").at("first"))

@@ -1,6 +1,7 @@
 #include "files/atomic_file.hpp"
 #include "training/checkpoint_files.hpp"
 #include "training/folder_lock.hpp"
+#include "training/memory_estimate.hpp"
 #include "training/run_log.hpp"
 #include "training/run_state.hpp"
 #include "training/stop.hpp"
@@ -122,6 +123,11 @@ json line_of(const StepReport& report) {
   return line;
 }
 
+// A step that was left out; `count`: how many so far.
+json line_of_skipped(const StepReport& report, std::int64_t count) {
+  return {{"step", report.step}, {"skipped", count}, {"reason", report.skipped}};
+}
+
 class Clock {
  public:
   double seconds() const {
@@ -153,6 +159,15 @@ json describe(const Phases& phases) {
           {"optimizer", phases.optimizer},
           {"services", phases.services},
           {"solver", phases.solver()}};
+}
+
+double in_megabytes(std::int64_t bytes) { return static_cast<double>(bytes) / (1 << 20); }
+
+json describe(const MemoryEstimate& memory) {
+  if (memory.parts.empty()) return nullptr;
+  json parts = {{"in use before", in_megabytes(memory.in_use)}};
+  for (const MemoryPart& part : memory.parts) parts[part.name] = in_megabytes(part.bytes);
+  return {{"estimated_peak_mb", in_megabytes(memory.peak())}, {"parts_mb", parts}};
 }
 
 json describe(const Trainer& trainer, const TrainingData& data) {
@@ -236,6 +251,8 @@ class Run {
     data_ = split_recordings(experiment_, load_recordings(experiment_));
     trainer_.emplace(host_, experiment_, data_.train, data_.held_out);
     trainer_->plugins();  // their files as they are now
+    memory_ = with_evaluation(trainer_->memory(), *trainer_, data_);
+    experiment_.at_place("/evaluation", [&] { require_memory(memory_, available_memory()); });
     if (options_.resume) take_up();
     if (options_.on_begin) options_.on_begin();
     prepare(folder_, options_, lock_);
@@ -298,6 +315,11 @@ class Run {
   }
 
   void take(const StepReport& report) {
+    if (!report.skipped.empty()) {
+      log_->add(line_of_skipped(report, trainer_->num_skipped()));
+      if (options_.on_step) options_.on_step(report);
+      return;
+    }
     last_ = statistics_of(report);
     if (first_.is_null()) first_ = last_;
     const std::int64_t frequency = experiment_.at("/training/log_frequency");
@@ -337,6 +359,7 @@ class Run {
     json& document = summary.document;
     document = describe(*trainer_, data_);
     document["step"] = trainer_->step();
+    document["skipped_steps"] = trainer_->num_skipped();
     if (!first_.is_null()) document["training"] = {{"first", first_}, {"last", last_}};
     document["plugins"] = trainer_->plugins();
     if (state_.best)
@@ -352,6 +375,7 @@ class Run {
                         {"steps_per_s", seconds_ > 0 ? steps / seconds_ : 0},
                         {"phases_s", describe(trainer_->phases())}};
     document["peak_memory_mb"] = used.at("peak_memory_mb");
+    document["memory"] = describe(memory_);
     write_json(folder_.summary(), document);
     return summary;
   }
@@ -364,6 +388,7 @@ class Run {
   std::optional<FolderLock> lock_;
   TrainingData data_;
   std::optional<Trainer> trainer_;
+  MemoryEstimate memory_;
   std::optional<OpenedCheckpoint> from_;  // less its tensors
   CheckpointFiles files_;
   RunState state_;

@@ -47,6 +47,7 @@ class Windows : public Pusher {
       : solver_(std::move(solver)),
         session_(session),
         length_(info.offset.length()),
+        num_output_(info.num_output),
         device_(device),
         rows_(at::zeros({2 * length_, info.num_input}, at::kFloat)) {}
 
@@ -59,6 +60,11 @@ class Windows : public Pusher {
     if (count_ < length_) return false;
     const at::Tensor window = rows_.slice(0, next_, next_ + length_).to(device_);
     const at::Tensor row = solver_.transform(session_, window).to(at::kCPU, at::kFloat);
+    if (row.numel() != num_output_)
+      throw PluginError(ErrorCode::invalid_value,
+                        "returned " + std::to_string(row.numel()) +
+                            " numbers for one window; needed: " + std::to_string(num_output_),
+                        solver_.plugin(), solver_.component(), "transform");
     std::copy_n(row.contiguous().data_ptr<float>(), row.numel(), embedding);
     return true;
   }
@@ -66,7 +72,7 @@ class Windows : public Pusher {
 
  private:
   SolverRef solver_;
-  std::int64_t session_, length_;
+  std::int64_t session_, length_, num_output_;
   at::Device device_;
   at::Tensor rows_;
   std::int64_t next_ = 0, count_ = 0;
@@ -127,13 +133,20 @@ Stream::Stream(const Trainer& trainer, const StreamOptions& options)
 Stream::~Stream() = default;
 Stream::Stream(Stream&&) noexcept = default;
 
-std::int64_t Stream::num_input() const { return impl_->info.num_input; }
-std::int64_t Stream::num_output() const { return impl_->info.num_output; }
-std::int64_t Stream::delay() const { return impl_->info.offset.right - 1; }
-bool Stream::is_incremental() const { return impl_->incremental; }
+Stream::Impl& Stream::impl() const {
+  if (!impl_) throw Error(ErrorCode::invalid_state, "this Stream was moved from");
+  return *impl_;
+}
+
+std::int64_t Stream::num_input() const { return impl().info.num_input; }
+std::int64_t Stream::num_output() const { return impl().info.num_output; }
+std::int64_t Stream::delay() const { return impl().info.offset.right - 1; }
+bool Stream::is_incremental() const { return impl().incremental; }
 
 bool Stream::push(const float* sample, float* embedding) {
-  Impl& s = *impl_;
+  Impl& s = impl();
+  if (sample == nullptr || embedding == nullptr)
+    throw Error(ErrorCode::invalid_value, "push() needs a sample and a place for the embedding");
   if (s.pad && !s.started)
     for (std::int64_t i = 0; i < s.info.offset.left; ++i) s.pusher->push(sample, embedding);
   s.started = true;
@@ -141,8 +154,9 @@ bool Stream::push(const float* sample, float* embedding) {
 }
 
 void Stream::reset() {
-  impl_->pusher->reset();
-  impl_->started = false;
+  Impl& s = impl();
+  s.pusher->reset();
+  s.started = false;
 }
 
 }  // namespace grevy::host

@@ -40,18 +40,21 @@ grevy_run_stream* grevy_run_stream_open(const char* run, std::int64_t session, c
 
 void grevy_run_stream_close(grevy_run_stream* stream) { delete stream; }
 std::int64_t grevy_run_stream_num_input(const grevy_run_stream* stream) {
-  return stream->stream.num_input();
+  return stream == nullptr ? 0 : stream->stream.num_input();
 }
 std::int64_t grevy_run_stream_num_output(const grevy_run_stream* stream) {
-  return stream->stream.num_output();
+  return stream == nullptr ? 0 : stream->stream.num_output();
 }
 std::int64_t grevy_run_stream_delay(const grevy_run_stream* stream) {
-  return stream->stream.delay();
+  return stream == nullptr ? 0 : stream->stream.delay();
 }
-void grevy_run_stream_reset(grevy_run_stream* stream) { stream->stream.reset(); }
+void grevy_run_stream_reset(grevy_run_stream* stream) {
+  if (stream != nullptr) stream->stream.reset();
+}
 
 std::int32_t grevy_run_stream_push(grevy_run_stream* stream, const float* sample,
                                    float* embedding) {
+  if (stream == nullptr) return -1;
   try {
     return stream->stream.push(sample, embedding) ? 1 : 0;
   } catch (const std::exception&) {

@@ -5,9 +5,12 @@
 #include "training/checkpoint.hpp"
 #include "training/checkpoint_files.hpp"
 #include "training/checkpoint_info.hpp"
+#include "training/memory_estimate.hpp"
 #include "training/network.hpp"
 #include "training/phases.hpp"
+#include "training/skipped_steps.hpp"
 #include "training/transform.hpp"
+#include "training/trial.hpp"
 
 #include <grevy/host/trainer.hpp>
 #include <grevy/host/version.hpp>
@@ -88,7 +91,10 @@ struct Trainer::Impl {
   Impl(Host& the_host, Experiment the_experiment, const std::vector<std::int64_t>& num_inputs)
       : experiment(std::move(the_experiment)),
         device(parse_device(experiment.device())),
-        network(the_host, experiment, device, num_inputs) {}
+        network(the_host, experiment, device, num_inputs),
+        skips(experiment.at("/training/non_finite") == "skip") {
+    network.warn_about_length();
+  }
 
   void make_optimizer() {
     optimizer =
@@ -160,11 +166,21 @@ struct Trainer::Impl {
     });
   }
 
+  // With a network of its own, that the one to be trained starts as if nothing had been tried.
+  void check_before_training(const std::vector<Recording>& train,
+                             const std::vector<Recording>& held_out) {
+    const Network spare(network.host, experiment, device, network.num_inputs);
+    memory = estimate_memory(spare, experiment, train, held_out);
+    experiment.at_place("/training", [&] { require_memory(memory, available_memory()); });
+    try_a_batch(spare, experiment, device, train, resolve_sampling(experiment, train));
+  }
+
   void set_data(const std::vector<Recording>& train, const std::vector<Recording>& held_out) {
     check_lengths(train, nullptr);
     check_finite(train);
     check_finite(held_out);
     check_batch_size(train);
+    check_before_training(train, held_out);
     LoaderOptions options = loader_options(experiment.num_steps());
     // One thread is one thread.
     options.prefetch = at::get_num_threads() > 1;
@@ -180,9 +196,22 @@ struct Trainer::Impl {
         make_loader(held_out, "validation", loader_options(training.at("valid_batches")));
   }
 
+  static void check_evaluated(const std::vector<Recording>& sessions, std::int64_t num_batches) {
+    if (num_batches < 1)
+      throw Error(ErrorCode::invalid_value,
+                  "found num_batches " + std::to_string(num_batches) + "; must be at least 1");
+    for (const Recording& session : sessions) session.check_finite();
+  }
+
   HeldOut loss_on(const std::vector<Recording>& sessions, std::int64_t num_batches) const {
+    check_evaluated(sessions, num_batches);
     const auto made = make_loader(sessions, "evaluation", loader_options(num_batches));
-    return {network.solver->validate(*made->table()).loss, made->chance()};
+    return {network.solver->validate(*made->table()).loss, chance_of(*made)};
+  }
+
+  // The loader's is InfoNCE's.
+  double chance_of(const Loader& made) const {
+    return is_log_of_negatives(network, device) ? made.chance() : std::nan("");
   }
 
   // Pairs inside the session alone.
@@ -191,14 +220,15 @@ struct Trainer::Impl {
     LoaderOptions options = loader_options(num_batches);
     options.offsets = {network.info(session).offset};
     options.first_session = session;
+    check_evaluated({recording}, num_batches);
     const auto made = make_loader({recording}, "evaluation", options);
-    return {network.solver->validate(*made->table()).loss, made->chance()};
+    return {network.solver->validate(*made->table()).loss, chance_of(*made)};
   }
 
   // ---- adapt ----
 
   // All tensors of the run's model but the first two, the first layer's, and those whose shape
-  // follows from the number of channels, are taken over and kept.
+  // follows from the number of channels, are taken over and kept; likewise of a reference model.
   void adapt() {
     if (experiment.at("/adapt").is_null()) return;
     experiment.at_place("/adapt/run", [&] {
@@ -208,16 +238,26 @@ struct Trainer::Impl {
           open_and_warn(network.host, experiment.at("/adapt/run").get<std::string>());
       const StoredTensors& content = opened.content;
       NamedTensors kept;
-      std::size_t number = 0;
-      for (const NamedTensor& t : network.tensors()) {
-        const bool of_model = t.name.rfind("model.", 0) == 0;
-        if (!of_model || number++ < 2 || !has_shape(content, t)) continue;
-        kept.push_back(t);
-        frozen.push_back(t.name);
+      std::string fresh;  // what of the run is not taken over
+      for (const char* prefix : {"model.", "reference_model."}) {
+        std::size_t number = 0;
+        for (const NamedTensor& t : network.tensors()) {
+          if (t.name.rfind(prefix, 0) != 0 || number++ < 2) continue;
+          if (!has_shape(content, t)) {
+            fresh += (fresh.empty() ? "" : ", ") + t.name;
+            continue;
+          }
+          kept.push_back(t);
+          frozen.push_back(t.name);
+        }
       }
       if (kept.empty())
         throw Error(ErrorCode::invalid_value,
                     opened.file.string() + ": holds no layer of " + network.models[0]->component());
+      if (!fresh.empty())
+        network.host.log(LogLevel::warning, network.models[0]->component(),
+                         "is trained anew where " + opened.file.string() +
+                             " has no tensor of the same shape: " + fresh);
       restore(kept, content);
       network.freeze(frozen);
     });
@@ -233,8 +273,10 @@ struct Trainer::Impl {
   void end_step(std::int64_t at, Statistics found, std::uint32_t* actions) {
     finish_step();
     for (const Statistic& s : found)
-      if (!std::isfinite(s.value))
+      if (!std::isfinite(s.value)) {
+        is_bad_statistic = true;
         throw Error(ErrorCode::non_finite, "\"" + s.name + "\" is " + std::to_string(s.value));
+      }
     if (at != step)
       throw Error(ErrorCode::invalid_state, "the solver reported step " + std::to_string(at) +
                                                 "; expected " + std::to_string(step));
@@ -243,6 +285,8 @@ struct Trainer::Impl {
     validation.reset();
     validation_parts.clear();
     ++step;
+    skipped.done();
+    if (skips) skipped.keep(all_tensors(), *optimizer);
     stopped = callbacks->should_stop && callbacks->should_stop();
     *actions = 0;
     if (stopped) *actions |= GREVY_ACTION_STOP;
@@ -259,9 +303,37 @@ struct Trainer::Impl {
     is_pending = false;
     if (callbacks->on_step)
       callbacks->on_step({step - 1, experiment.num_steps(), pending, validation, validation_parts});
+    offer_checkpoint();
+  }
+
+  void offer_checkpoint() {
     const bool last = stopped || step == experiment.num_steps();
     if (callbacks->on_checkpoint && (last || is_due("save_frequency", step)))
       callbacks->on_checkpoint(step);
+  }
+
+  // Whether fit() of the solver ended because a step has met what is not finite, and that step is
+  // to be left out. Neither a validation nor what a callback throws is such a step.
+  bool is_to_skip(const Error& e) const {
+    return skips && e.code() == ErrorCode::non_finite && !is_pending &&
+           (!failure || is_bad_statistic) && step < experiment.num_steps();
+  }
+
+  // The state is that before the step, the generators go on. A validation of this step is left out
+  // as well.
+  void skip_step(const std::string& reason) {
+    skipped.put_back(*optimizer);
+    skipped.left_out(reason);
+    if (skipped.count() == 1)
+      network.host.log(LogLevel::warning, network.solver->component(),
+                       reason + "; the step is left out, as are others like it");
+    failure = nullptr;
+    ++step;
+    stopped = callbacks->should_stop && callbacks->should_stop();
+    const Statistics none;
+    if (callbacks->on_step)
+      callbacks->on_step({step - 1, experiment.num_steps(), none, std::nullopt, none, reason});
+    offer_checkpoint();
   }
 
   // Runs host code that a solver calls: what it throws is kept, to be thrown again as it was once
@@ -312,34 +384,62 @@ struct Trainer::Impl {
 
   [[noreturn]] void rethrow(const Error& e) const {
     if (e.code() != ErrorCode::non_finite) throw;
-    throw Error(e.code(), "step " + std::to_string(step) + " (counted from 0): " + e.what() +
-                              " (criterion " + network.criterion->component() + ", model " +
-                              network.models[0]->component() + ", learning rate " +
-                              experiment.at("/optimizer/learning_rate").dump() + ")");
+    throw Error(e.code(), in_step(e));
   }
 
-  bool fit(const FitCallbacks& given) {
-    if (!loader) throw Error(ErrorCode::invalid_state, "this Trainer has no recording to train on");
-    callbacks = &given;
-    stopped = false;
+  // What happened in the step in progress. The optimiser is ours: its errors need no plugin's name.
+  std::string in_step(const Error& e) const {
+    const auto* of_plugin = dynamic_cast<const PluginError*>(&e);
+    const bool is_ours = of_plugin != nullptr && of_plugin->plugin() == "host";
+    return "step " + std::to_string(step) +
+           " (counted from 0): " + (is_ours ? of_plugin->message() : e.what()) + " (criterion " +
+           network.criterion->component() + ", model " + network.models[0]->component() +
+           ", learning rate " + experiment.at("/optimizer/learning_rate").dump() + ")";
+  }
+
+  // Runs the solver until it returns. False: a step was left out, and it is to go on after it.
+  bool run_solver() {
     failure = nullptr;
+    is_bad_statistic = false;
     const MeasuredTables measured(loader->table(), optimizer->table(), phases);
     const grevy_training training = make_training(measured);
     try {
       const Measured whole(phases.total);
       network.solver->fit(training);
       finish_step();
+      return true;
     } catch (const Error& e) {
-      callbacks = nullptr;
+      const bool skipping = is_to_skip(e);
       is_pending = false;
-      if (!failure) rethrow(e);
+      if (!failure && !skipping) rethrow(e);
       try {
-        std::rethrow_exception(failure);
+        if (failure) std::rethrow_exception(failure);
+        throw;
       } catch (const Error& original) {
-        rethrow(original);
+        if (!skipping) rethrow(original);
+        skip_step(in_step(original));
       }
+      return false;
     }
-    callbacks = nullptr;
+  }
+
+  bool fit(const FitCallbacks& given) {
+    if (!loader) throw Error(ErrorCode::invalid_state, "this Trainer has no recording to train on");
+    if (callbacks != nullptr)
+      throw Error(ErrorCode::invalid_state, "fit() was called again before it had returned");
+    struct Leave {
+      const FitCallbacks*& callbacks;
+      ~Leave() { callbacks = nullptr; }
+    } leave{callbacks};
+    if (step > experiment.num_steps())
+      throw Error(ErrorCode::invalid_state, "has done " + std::to_string(step) +
+                                                " steps already; the experiment has " +
+                                                std::to_string(experiment.num_steps()));
+    callbacks = &given;
+    stopped = false;
+    if (skips) skipped.keep(all_tensors(), *optimizer);
+    while (!run_solver())
+      if (stopped || step == experiment.num_steps()) return !stopped;
     if (!stopped && step != experiment.num_steps())
       throw PluginError(ErrorCode::invalid_state,
                         "returned after step " + std::to_string(step) + " of " +
@@ -350,10 +450,14 @@ struct Trainer::Impl {
 
   // ---- state ----
 
+  NamedTensors optimizer_tensors() const {
+    NamedTensors tensors = optimizer->state();
+    for (NamedTensor& t : tensors) t.name = "optimizer." + t.name;
+    return tensors;
+  }
   NamedTensors all_tensors() const {
     NamedTensors all = network.tensors();
-    for (const NamedTensor& t : optimizer->state())
-      all.push_back({"optimizer." + t.name, t.tensor, false});
+    for (NamedTensor& t : optimizer_tensors()) all.push_back(std::move(t));
     return all;
   }
 
@@ -368,6 +472,7 @@ struct Trainer::Impl {
     json state = {{"grevy", version()},
                   {"step", step},
                   {"optimizer_steps", optimizer->num_steps()},
+                  {"skipped", skipped.state()},
                   {"num_input", network.num_inputs},
                   {"frozen", frozen},
                   {"experiment", experiment.document()},
@@ -398,6 +503,7 @@ struct Trainer::Impl {
     restore(all_tensors(), content);
     step = stored.at("step");
     optimizer->set_num_steps(stored.at("optimizer_steps"));
+    skipped.restore(stored.value("skipped", json::object()));
     network.solver->load_state(stored.at("solver_state").get<std::string>());
     const json& generators = stored.at("generators");
     for_generators([&](const char* name, Random& random) {
@@ -406,16 +512,22 @@ struct Trainer::Impl {
   }
 
   // What of the tensors a checkpoint has; the rest stays.
-  std::vector<std::string> load_partially(const StoredTensors& content) {
+  std::vector<std::string> load_partially(const StoredTensors& content, const json& stored) {
+    const auto has = [&](const NamedTensor& t) { return content.tensors.count(t.name) != 0; };
+    const NamedTensors moments = optimizer_tensors();
+    const bool has_moments = std::all_of(moments.begin(), moments.end(), has);
     NamedTensors present;
     std::vector<std::string> missing;
-    for (const NamedTensor& t : all_tensors()) {
-      if (content.tensors.count(t.name) != 0)
+    const auto add = [&](const NamedTensor& t, bool taken) {
+      if (taken)
         present.push_back(t);
       else
         missing.push_back(t.name);
-    }
+    };
+    for (const NamedTensor& t : network.tensors()) add(t, has(t));
+    for (const NamedTensor& t : moments) add(t, has_moments);
     restore(present, content);
+    if (has_moments) optimizer->set_num_steps(stored.at("optimizer_steps"));
     return missing;
   }
 
@@ -429,9 +541,13 @@ struct Trainer::Impl {
 
   std::int64_t step = 0;
   Phases phases;
+  MemoryEstimate memory;
   const FitCallbacks* callbacks = nullptr;
   Statistics pending;
   bool is_pending = false, stopped = false;
+  bool skips = false;             // steps that meet what is not finite
+  bool is_bad_statistic = false;  // what `failure` is about
+  SkippedSteps skipped;
   std::optional<double> validation;
   Statistics validation_parts;
   std::exception_ptr failure;
@@ -445,6 +561,10 @@ Trainer::Trainer(Host& host, const Experiment& experiment, const std::vector<Rec
                 "found " + std::to_string(train.size()) + " sessions to train on and " +
                     std::to_string(held_out.size()) + " held-out parts; must be as many, or none");
   std::vector<std::int64_t> num_inputs;
+  for (const auto* part : {&train, &held_out})
+    for (const Recording& session : *part)
+      if (!session.neural().defined())
+        throw Error(ErrorCode::invalid_state, "a Recording was moved from: it has no samples");
   for (const Recording& session : train) num_inputs.push_back(session.num_channels());
   impl_ = std::move(without_data(host, experiment, num_inputs).impl_);
   impl_->set_data(train, held_out);
@@ -485,19 +605,26 @@ Trainer Trainer::without_data(Host& host, const Experiment& experiment,
   return Trainer(std::move(impl));
 }
 
-const Experiment& Trainer::experiment() const { return impl_->experiment; }
-std::int64_t Trainer::num_sessions() const { return impl_->network.num_sessions(); }
+Trainer::Impl& Trainer::impl() const {
+  if (!impl_) throw Error(ErrorCode::invalid_state, "this Trainer was moved from");
+  return *impl_;
+}
+
+const Experiment& Trainer::experiment() const { return impl().experiment; }
+std::int64_t Trainer::num_sessions() const { return impl().network.num_sessions(); }
 const ModelInfo& Trainer::model_info(std::int64_t session) const {
-  return impl_->network.info(session);
+  return impl().network.info(session);
 }
-SolverInfo Trainer::solver_info() const { return impl_->network.solver_info; }
+SolverInfo Trainer::solver_info() const { return impl().network.solver_info; }
 ModelRef Trainer::model(std::int64_t session) const {
-  return *impl_->network.models[impl_->network.model_of(session)];
+  return *impl().network.models[impl().network.model_of(session)];
 }
-CriterionRef Trainer::criterion() const { return *impl_->network.criterion; }
-SolverRef Trainer::solver() const { return *impl_->network.solver; }
-const NamedTensors& Trainer::tensors() const { return impl_->network.tensors(); }
-std::int64_t Trainer::step() const { return impl_->step; }
+CriterionRef Trainer::criterion() const { return *impl().network.criterion; }
+SolverRef Trainer::solver() const { return *impl().network.solver; }
+const NamedTensors& Trainer::tensors() const { return impl().network.tensors(); }
+std::int64_t Trainer::step() const { return impl().step; }
+std::int64_t Trainer::num_skipped() const { return impl().skipped.count(); }
+const MemoryEstimate& Trainer::memory() const { return impl().memory; }
 
 std::int64_t Trainer::num_parameters() const {
   std::int64_t count = 0;
@@ -505,43 +632,43 @@ std::int64_t Trainer::num_parameters() const {
   return count;
 }
 
-bool Trainer::fit(const FitCallbacks& callbacks) { return impl_->fit(callbacks); }
+bool Trainer::fit(const FitCallbacks& callbacks) { return impl().fit(callbacks); }
 
-const Phases& Trainer::phases() const { return impl_->phases; }
+const Phases& Trainer::phases() const { return impl().phases; }
 
 HeldOut Trainer::loss_on(const std::vector<Recording>& sessions, std::int64_t num_batches) const {
-  return impl_->loss_on(sessions, num_batches);
+  return impl().loss_on(sessions, num_batches);
 }
 HeldOut Trainer::loss_on_session(const Recording& recording, std::int64_t session,
                                  std::int64_t num_batches) const {
-  return impl_->loss_on_session(recording, session, num_batches);
+  return impl().loss_on_session(recording, session, num_batches);
 }
 
-const json& Trainer::plugins() const { return impl_->plugins(); }
+const json& Trainer::plugins() const { return impl().plugins(); }
 
 void Trainer::save(const std::filesystem::path& file, const json& run) const {
-  impl_->save(file, run);
+  impl().save(file, run);
 }
 
 void Trainer::load(const std::filesystem::path& run) {
-  const OpenedCheckpoint opened = open_and_warn(impl_->network.host, run);
-  in_file(opened.file, [&] { impl_->load(opened.content, opened.info); });
+  const OpenedCheckpoint opened = open_and_warn(impl().network.host, run);
+  in_file(opened.file, [&] { impl().load(opened.content, opened.info); });
 }
 
-NamedTensors Trainer::state() const { return impl_->all_tensors(); }
+NamedTensors Trainer::state() const { return impl().all_tensors(); }
 
 void Trainer::set_steps(std::int64_t step, std::int64_t optimizer_steps) {
   if (step < 0 || optimizer_steps < 0)
     throw Error(ErrorCode::invalid_value, "found " + std::to_string(step) + " steps and " +
                                               std::to_string(optimizer_steps) +
                                               " of the optimiser; must be at least 0");
-  impl_->step = step;
-  impl_->optimizer->set_num_steps(optimizer_steps);
+  impl().step = step;
+  impl().optimizer->set_num_steps(optimizer_steps);
 }
 
 std::vector<std::string> Trainer::load_partially(const std::filesystem::path& run) {
-  const OpenedCheckpoint opened = open_and_warn(impl_->network.host, run);
-  return in_file(opened.file, [&] { return impl_->load_partially(opened.content); });
+  const OpenedCheckpoint opened = open_and_warn(impl().network.host, run);
+  return in_file(opened.file, [&] { return impl().load_partially(opened.content, opened.info); });
 }
 
 json read_checkpoint_info(const std::filesystem::path& run) { return open_checkpoint(run).info; }
@@ -564,8 +691,8 @@ at::Tensor Trainer::transform(const at::Tensor& samples, const TransformOptions&
 std::int64_t Trainer::transform(const at::Tensor& samples, const RowSink& sink,
                                 const TransformOptions& options) const {
   TransformOptions of_model = options;
-  of_model.session = static_cast<std::int64_t>(impl_->network.model_of(options.session));
-  return transform_in_chunks(*impl_->network.solver, model_info(options.session), impl_->device,
+  of_model.session = static_cast<std::int64_t>(impl().network.model_of(options.session));
+  return transform_in_chunks(*impl().network.solver, model_info(options.session), impl().device,
                              samples, sink, of_model);
 }
 
@@ -579,8 +706,8 @@ std::int64_t Trainer::transform(const Recording& recording, const RowSink& sink,
 }
 
 Recording Trainer::line_up(const std::vector<Recording>& sessions, std::int64_t target) const {
-  const Experiment& e = impl_->experiment;
-  if (!impl_->network.is_joined())
+  const Experiment& e = impl().experiment;
+  if (!impl().network.is_joined())
     throw Error(ErrorCode::invalid_state,
                 solver().component() + " embeds sessions by themselves; nothing is to be lined up");
   return e.at_place("/sampling", [&] {

@@ -30,6 +30,10 @@ at::Tensor cut(const at::Tensor& samples, const Stretch& s, at::Device device) {
 }
 
 void check(const ModelInfo& info, const at::Tensor& samples, bool pad) {
+  if (samples.defined() && (samples.layout() != at::kStrided || samples.is_complex() ||
+                            samples.is_quantized() || samples.is_meta()))
+    throw Error(ErrorCode::invalid_type, "samples must be a dense tensor of real numbers; found " +
+                                             c10::str(samples.options()));
   if (!samples.defined() || samples.dim() != 2 || samples.size(1) != info.num_input)
     throw Error(ErrorCode::invalid_value,
                 "samples must be (time, " + std::to_string(info.num_input) + " channels); found " +
@@ -39,6 +43,16 @@ void check(const ModelInfo& info, const at::Tensor& samples, bool pad) {
     throw Error(ErrorCode::invalid_value, "found " + std::to_string(samples.size(0)) +
                                               " samples; the receptive field needs at least " +
                                               std::to_string(needed));
+}
+
+// Writers trust the shape.
+void check_rows(const SolverRef& solver, const at::Tensor& embedded, std::int64_t rows,
+                std::int64_t width) {
+  if (embedded.size(0) == rows && embedded.size(1) == width) return;
+  throw PluginError(ErrorCode::invalid_value,
+                    "returned shape " + c10::str(embedded.sizes()) + "; needed: [" +
+                        std::to_string(rows) + ", " + std::to_string(width) + "]",
+                    solver.plugin(), solver.component(), "transform");
 }
 
 }  // namespace
@@ -52,6 +66,8 @@ std::int64_t transform_in_chunks(const SolverRef& solver, const ModelInfo& info,
                                  const at::Tensor& samples, const RowSink& sink,
                                  const TransformOptions& options) {
   check(info, samples, options.pad);
+  if (!sink) throw Error(ErrorCode::invalid_value, "there is no sink for the rows");
+  const at::NoGradGuard no_grad;
   const std::int64_t length = info.offset.length(), left = options.pad ? info.offset.left : 0;
   const std::int64_t windows = options.pad ? samples.size(0) : samples.size(0) - length + 1;
   // Resampling models count positions from the first sample, so they see everything at once.
@@ -62,6 +78,7 @@ std::int64_t transform_in_chunks(const SolverRef& solver, const ModelInfo& info,
     const std::int64_t end = std::min(begin + chunk, windows);
     const Stretch stretch = stretch_of(begin, end, left, length, samples.size(0));
     const at::Tensor embedded = solver.transform(options.session, cut(samples, stretch, device));
+    check_rows(solver, embedded, num_embedded(info, end - begin, true), info.num_output);
     sink(embedded.to(at::kCPU, at::kFloat).contiguous());
     rows += embedded.size(0);
   }

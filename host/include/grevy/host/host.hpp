@@ -8,7 +8,9 @@
 
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -49,7 +51,7 @@ struct PluginManifest {
   std::vector<ComponentManifest> components;  // by kind, then name
 };
 
-// A file in a plugin folder that is no plugin at all.
+// A file in a plugin folder that is no plugin at all, or a file or folder that others may change.
 struct RefusedFile {
   std::filesystem::path file;  // as found
   std::string reason;          // one line, with the file's name
@@ -71,26 +73,40 @@ struct HostOptions {
   // ($XDG_DATA_HOME/grevy/plugins, else ~/.local/share/grevy/plugins) and the folder of the
   // installation. Folders of these that do not exist are left out.
   bool search_default_folders = true;
+  // Whether plugins may lie where others can change them. Without it, a file or folder, and every
+  // folder above it, must belong to root, to this process's user or to the owner of libgrevy, and
+  // be writable for its owner alone; a folder above may be writable for others where it is sticky,
+  // as /tmp is. Access control lists are not looked at. What is refused: an error for entries of
+  // plugin_path, else a line in Host::refused and in the log.
+  bool allow_writable_plugins = false;
   // Called for every line that the host or a plugin logs, from whichever thread logs, perhaps by
   // several at once; the texts are lent for the call. It must not throw. Default: none.
   std::function<void(LogLevel, std::string_view component, std::string_view message)> log;
 };
+
+// By plugin id, the hash of the file: "sha256:" and 64 hexadecimal digits.
+using PluginHashes = std::map<std::string, std::string>;
 
 // What a component is made with, besides its options.
 struct CreateOptions {
   at::Device device = at::kCPU;  // where its parameters live
   std::uint64_t seed = 0;        // for everything random in it
   std::int64_t num_input = 0;  // models: number of channels, >= 1; solvers: that of the first model
+  // Where given, only these plugins, with these hashes, are loaded for the component and for those
+  // that it makes itself; what an application has added needs no file and is always allowed.
+  std::optional<PluginHashes> allowed_plugins = {};
 };
 
 // A Host has no global state: several may live in one process, each with its own folders. Reading
 // manifests happens in the constructor; a plugin's library is opened when its first component is
 // made, and stays loaded until the process ends. Components must not outlive their Host.
-// Threads: const calls from any thread; create_* from one thread at a time, add and alias besides
-// while no other thread calls anything but log. Making a Trainer calls create_*.
+// Threads: const calls and create_* from any thread (components are made one after the other, each
+// on the thread that asks); add and alias while no other thread calls anything but log. Making a
+// Trainer calls create_*.
 class Host {
  public:
-  // Errors: not_found, incompatible for entries of plugin_path (see HostOptions).
+  // Errors: not_found, incompatible for entries of plugin_path (see HostOptions), io for one that
+  // cannot be read.
   explicit Host(HostOptions options = {});
   ~Host();
   Host(const Host&) = delete;
@@ -99,6 +115,9 @@ class Host {
   const std::vector<std::filesystem::path>& folders() const;  // searched, in order
   const std::vector<PluginManifest>& plugins() const;         // found, in the order of the folders
   const std::vector<RefusedFile>& refused() const;            // what else lay in the folders
+  // "sha256:..." of a plugin's file: as it was when its library was opened, else as it is now;
+  // empty for one that was added. Errors: not_found (no such plugin), io.
+  std::string hash(std::string_view plugin_id) const;
 
   // Looks a component up by name, alias or "plugin-id/name", in the manifests alone.
   // Errors: not_found (lists the names that exist, the nearest one and the folders),
@@ -122,7 +141,8 @@ class Host {
 
   // Makes a component, which must not outlive the Host. `options` is a JSON object without "name";
   // it wins over what the name says. Errors: those of find(); incompatible (the library does not
-  // load, or is not what its manifest says); PluginError.
+  // load, is not what its manifest says, is not among CreateOptions::allowed_plugins or may be
+  // changed by others); PluginError.
   Owned<ModelRef> create_model(std::string_view name, std::string_view options,
                                const CreateOptions& create);
   Owned<CriterionRef> create_criterion(std::string_view name, std::string_view options,

@@ -41,10 +41,10 @@ struct RunOptions {
 
 // What a run came to.
 struct Summary {
-  // {"finished", "step", "seed", "versions", "plugins", "recording", "model", "time",
-  // "peak_memory_mb", "infonce", "decoding"}; of several sessions "recordings", "infonce",
-  // "sessions", "consistency"; "best" and "allowed" where there are any. docs/run.md describes
-  // every key.
+  // {"finished", "step", "skipped_steps", "seed", "versions", "plugins", "recording", "model",
+  // "time", "peak_memory_mb", "memory", "infonce", "decoding"}; of several sessions "recordings",
+  // "infonce", "sessions", "consistency"; "best" and "allowed" where there are any. docs/run.md
+  // describes every key.
   nlohmann::json document;
   bool finished = false;       // false: stopped on request; the checkpoint is written
   std::string brief() const;   // one line, of a document that run() made
@@ -70,13 +70,14 @@ struct TrainingData {
 // By /data/train_fraction, see num_train_samples. Errors: those of Recording::slice.
 TrainingData split_recordings(const Experiment& experiment, std::vector<Recording> sessions);
 
-// InfoNCE on the held-out part, and k-nearest-neighbour decoding of every label: from the
-// embedding, and for comparison from the raw windows and of labels rolled by half the recording.
-// The part trained on is the decoder's reference. Of several sessions each by itself, and the
-// consistency of their embeddings: how well one predicts another at equal labels. Returns the keys
-// "infonce", "decoding", "sessions" and "consistency" of a Summary; where there is no held-out
-// part, or it is too short, null, and "evaluation_skipped" says why. `should_stop` is asked now and
-// then. Errors: those of Trainer::transform and Trainer::loss_on; cancelled once it says yes.
+// The criterion's loss on the held-out part, and k-nearest-neighbour decoding of every label: from
+// the embedding, and for comparison from the raw windows and of labels rolled by half the
+// recording. The part trained on is the decoder's reference. Of several sessions each by itself,
+// and the consistency of their embeddings: how well one predicts another at equal labels. Returns
+// the keys "infonce" (the loss, whichever criterion's), "decoding", "sessions" and "consistency" of
+// a Summary; where there is no held-out part, or it is too short, null, and "evaluation_skipped"
+// says why. `should_stop` is asked now and then. Errors: invalid_value for numbers of parts that
+// differ; those of Trainer::transform and Trainer::loss_on; cancelled once `should_stop` says yes.
 nlohmann::json evaluate(const Trainer& trainer, const TrainingData& data,
                         const std::function<bool()>& should_stop = {});
 

@@ -18,7 +18,8 @@ typedef struct grevy_run_stream grevy_run_stream;
  * then holds the reason, terminated, cut where it is longer. To be closed by its owner. [any] */
 grevy_run_stream* grevy_run_stream_open(const char* run, int64_t session, char* error,
                                         size_t error_size);
-/* Each of these from one thread at a time per stream. NULL is ignored by close(). */
+/* Each of these from one thread at a time per stream; streams are independent of each other. NULL
+ * is ignored by close() and reset(), and 0 is what the numbers of a NULL stream are. */
 void grevy_run_stream_close(grevy_run_stream* stream);
 int64_t grevy_run_stream_num_input(const grevy_run_stream* stream);
 int64_t grevy_run_stream_num_output(const grevy_run_stream* stream);
@@ -26,7 +27,7 @@ int64_t grevy_run_stream_num_output(const grevy_run_stream* stream);
 int64_t grevy_run_stream_delay(const grevy_run_stream* stream);
 void grevy_run_stream_reset(grevy_run_stream* stream);
 /* sample: num_input floats. Returns 1 when `embedding`, num_output floats, was written, 0 while
- * there are too few samples, -1 when a plugin failed. */
+ * there are too few samples, -1 when a plugin failed or one of the three is NULL. */
 int32_t grevy_run_stream_push(grevy_run_stream* stream, const float* sample, float* embedding);
 
 #ifdef __cplusplus

@@ -37,13 +37,15 @@ class Stream {
   bool is_incremental() const;  // the model offers grevy/stream.h
 
   // sample: C floats, not searched for NaN and infinity. Returns whether `embedding`, D floats, was
-  // written: from call `right` on with padding, from call L on without. Errors, of models without
-  // grevy/stream.h alone: PluginError.
+  // written: from call `right` on with padding, from call L on without. Errors: invalid_value for
+  // null pointers; of models without grevy/stream.h, PluginError. Of all members: invalid_state for
+  // a Stream that was moved from.
   bool push(const float* sample, float* embedding);
   void reset();  // forgets all samples
 
  private:
   struct Impl;
+  Impl& impl() const;  // errors: invalid_state for one that was moved from
   std::unique_ptr<Impl> impl_;
 };
 

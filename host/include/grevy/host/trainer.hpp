@@ -5,6 +5,7 @@
 
 #include <grevy/host/experiment.hpp>
 #include <grevy/host/host.hpp>
+#include <grevy/host/memory.hpp>
 #include <grevy/host/recording.hpp>
 
 #include <filesystem>
@@ -21,6 +22,9 @@ struct StepReport {
   const Statistics& statistics;           // "pos", "neg", "total", "temperature", ...
   std::optional<double> validation_loss;  // set when this step ended with a validation
   const Statistics& validation_parts;     // and means of the parts of that loss
+  // Why the step was left out (/training/non_finite is "skip"); empty: it was not. There are no
+  // statistics then.
+  std::string skipped = {};
 };
 
 // What an application may do while training goes on; all optional, called on the training thread.
@@ -56,8 +60,9 @@ struct TransformOptions {
   std::int64_t chunk = 10000;
 };
 
-// A mean loss, and what InfoNCE gives for an embedding that does not tell samples apart: the
-// logarithm of the number of negatives, for each set of positives. NaN for supervised training.
+// A mean loss, and what the criterion gives for an embedding that does not tell samples apart:
+// known for those that are then the logarithm of the number of negatives, as InfoNCE is; for each
+// set of positives. NaN for all others and for supervised training.
 struct HeldOut {
   double loss = 0;    // mean over the batches, nats for InfoNCE
   double chance = 0;  // nats
@@ -65,15 +70,17 @@ struct HeldOut {
 
 // A Trainer owns model, criterion, solver, optimiser and loaders of one experiment. Keep the Host
 // alive longer; the experiment and the recordings are copied, which shares the recordings' memory.
-// Threads: one at a time; several Trainers may run in several threads, but of one Host one is made
-// at a time. Movable; one that was moved from may only be destroyed.
+// Threads: one at a time; several Trainers may be made and run in several threads, of one Host or
+// of several. Movable; one that was moved from throws invalid_state whatever is asked of it.
 class Trainer {
  public:
   // `train` is what is trained on, one recording per session, `held_out` what validation draws
   // from, a part of every session (none: no validation). Errors: non_finite for NaN or infinity in
   // either (names row and column); invalid_value for a recording shorter than the receptive field,
-  // a batch_size larger than the training part, sampling options or labels that do not fit (with
-  // their JSON pointer); PluginError from the components; whatever check_model finds.
+  // a batch_size larger than the training part, sampling options, labels or targets that do not fit
+  // (with their JSON pointer), a training that cannot fit the memory that is there (says what it
+  // needs, for what, and what to lower); PluginError from the components; whatever check_model
+  // finds.
   Trainer(Host& host, const Experiment& experiment, const std::vector<Recording>& train,
           const std::vector<Recording>& held_out = {});
   Trainer(Host& host, const Experiment& experiment, const Recording& train,
@@ -107,13 +114,17 @@ class Trainer {
   // The plugins that the components come from, [{"id", "version", "file", "sha256"}, ...]; sha256
   // is null for one that is linked into the application. Read once.
   const nlohmann::json& plugins() const;
-  std::int64_t num_parameters() const;  // elements of those that are trained
-  std::int64_t step() const;            // steps done so far
+  std::int64_t num_parameters() const;   // elements of those that are trained
+  std::int64_t step() const;             // steps done so far, those that were skipped included
+  std::int64_t num_skipped() const;      // of them, left out because something was not finite
+  const MemoryEstimate& memory() const;  // made before the training; without recordings, no parts
 
   // Runs the steps that are left of the experiment's. Returns whether all are done (false:
-  // stopped). Errors: invalid_state for a Trainer without a recording; non_finite (names the
-  // statistic and the step; the state is that of the step before), PluginError, whatever the
-  // callbacks throw.
+  // stopped). Errors: invalid_state for a Trainer without a recording, or from a callback of fit();
+  // non_finite for a loss (names the component), a gradient or what a step would make of a
+  // parameter (names it and the first index), or a statistic, each with the step, which has not
+  // been done: no parameter has changed. With /training/non_finite "skip", only after too many such
+  // steps in a row. PluginError; whatever the callbacks throw.
   bool fit(const FitCallbacks& callbacks = {});
   const Phases& phases() const;  // of all calls of fit() so far
 
@@ -156,13 +167,16 @@ class Trainer {
   // How many steps have led to the tensors, and how many to the optimiser's. Errors: invalid_value
   // for negative ones.
   void set_steps(std::int64_t step, std::int64_t optimizer_steps);
-  // Takes only the tensors that the file has, and neither steps nor generators; returns the names
-  // of those that it lacks. Errors: as load(), but for missing tensors.
+  // Takes only the tensors that the file has, and neither the training's steps nor generators;
+  // returns the names of those that it lacks. The optimiser's moments are taken together, with
+  // their number of steps, where the file has all of them, and else none. Errors: as load(), but
+  // for missing tensors.
   std::vector<std::string> load_partially(const std::filesystem::path& run);
 
  private:
   struct Impl;
   explicit Trainer(std::unique_ptr<Impl> impl);
+  Impl& impl() const;  // errors: invalid_state for one that was moved from
   std::unique_ptr<Impl> impl_;
 };
 

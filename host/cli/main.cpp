@@ -13,6 +13,7 @@
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
 
+#include <csignal>
 #include <iostream>
 #include <limits>
 
@@ -270,6 +271,8 @@ int parse_and_run(int argc, char** argv) {
 
 // Called by launch.cpp.
 extern "C" __attribute__((visibility("default"))) int grevy_main(int argc, char** argv) {
+  // A limit on the size of files is then an error of the write, as a full disk is.
+  std::signal(SIGXFSZ, SIG_IGN);
   try {
     return parse_and_run(argc, argv);
   } catch (const grevy::PluginError& e) {

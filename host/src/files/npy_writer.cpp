@@ -64,13 +64,16 @@ void discard(const fs::path& temporary, int& descriptor) {
   ::unlink(temporary.c_str());
 }
 
-// Makes the rename last through a power cut; some file systems cannot, which is no failure.
+// Makes the rename last through a power cut; file systems that cannot say so with EINVAL.
 void sync_folder(const fs::path& file) {
   const fs::path folder = file.has_parent_path() ? file.parent_path() : fs::path(".");
   const int descriptor = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (descriptor < 0) return;
-  ::fsync(descriptor);
+  if (descriptor < 0) fail_io(file, "its folder cannot be opened");
+  const bool failed = ::fsync(descriptor) != 0 && errno != EINVAL;
+  const int reason = errno;
   ::close(descriptor);
+  errno = reason;
+  if (failed) fail_io(file, "its folder cannot be synced");
 }
 
 void publish(const fs::path& temporary, int& descriptor, const fs::path& file) {

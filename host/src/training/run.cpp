@@ -8,12 +8,14 @@
 
 #include <ATen/Parallel.h>
 
+#include <cerrno>
 #include <chrono>
 #include <cmath>
 #include <fstream>
 #include <limits>
 #include <optional>
 #include <sys/resource.h>
+#include <system_error>
 
 namespace grevy::host {
 namespace {
@@ -34,7 +36,8 @@ struct Folder {
   }
   // What an earlier run has left.
   std::vector<fs::path> files() const {
-    std::vector<fs::path> found = {experiment(), log(), checkpoint(), summary()};
+    // The checkpoint first: what is left when the process dies must not pass for a whole run.
+    std::vector<fs::path> found = {checkpoint(), experiment(), log(), summary()};
     std::error_code error;
     for (const auto& entry : fs::directory_iterator(path, error))
       if (entry.path().filename().string().rfind("embedding", 0) == 0 &&
@@ -68,9 +71,9 @@ void prepare(const Folder& folder, const RunOptions& options, std::optional<Fold
   if (!lock) lock.emplace(folder.path);
   if (options.resume) return;
   check_folder(folder, options);
-  for (const fs::path& file : folder.files()) fs::remove(file, error);
-  if (error)
-    throw Error(ErrorCode::io, folder.path.string() + ": cannot be emptied: " + error.message());
+  for (const fs::path& file : folder.files())
+    if (!fs::remove(file, error) && error)
+      throw Error(ErrorCode::io, file.string() + ": cannot be removed: " + error.message());
 }
 
 void write_json(const fs::path& file, const json& document) {
@@ -130,6 +133,7 @@ class Log {
     }
     write_file_atomically(file, {kept});
     stream_.open(file, std::ios::app);
+    check("opening it");
   }
   void add(const StepReport& report) {
     json line = statistics_of(report);
@@ -137,10 +141,17 @@ class Log {
     if (report.validation_loss) line["validation"] = *report.validation_loss;
     for (const Statistic& s : report.validation_parts) line["validation_" + s.name] = s.value;
     stream_ << line.dump() + "\n" << std::flush;
-    if (!stream_) throw Error(ErrorCode::io, file_.string() + ": cannot be written");
+    check("adding a line");
   }
 
  private:
+  // Reads errno: call it right after what may have failed.
+  void check(const char* step) const {
+    if (stream_) return;
+    const std::string reason = std::generic_category().message(errno);
+    throw Error(ErrorCode::io, file_.string() + ": cannot be written: " + step + ": " + reason);
+  }
+
   fs::path file_;
   std::ofstream stream_;
 };

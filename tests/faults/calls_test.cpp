@@ -114,7 +114,7 @@ void check(Site& site, const Case& c) {
 
 // `count` of them, different ones for different seeds.
 std::vector<Case> some_of(std::vector<Case> cases, std::size_t count) {
-  grevy::host::Random random(1, "cases");
+  grevy::host::Random random(fault_seed(), "cases");
   for (std::size_t i = 0; i < count; ++i) {
     const auto rest = static_cast<std::int64_t>(cases.size() - i);
     std::swap(cases[i], cases[i + static_cast<std::size_t>(random.below(rest))]);

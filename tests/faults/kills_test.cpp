@@ -27,12 +27,6 @@ Fault signal_at(int number, long delay, long interval = 0) {
   return fault;
 }
 
-// Another seed looks at other moments: GREVY_FAULT_SEED.
-std::uint64_t seed() {
-  const char* text = std::getenv("GREVY_FAULT_SEED");
-  return text == nullptr ? 1 : std::strtoull(text, nullptr, 10);
-}
-
 // Kills and resumes one run until it is killed `length` times or ends before. Returns the kills.
 int kill_again_and_again(Site& site, Random& random, int length) {
   site.prepare(Start::fresh);
@@ -54,7 +48,7 @@ int kill_again_and_again(Site& site, Random& random, int length) {
 // `chains` of them; how many kills there were.
 int kill_chains(int chains, int length) {
   Site site(num_steps, save_frequency);
-  Random random(seed(), "kills");
+  Random random(fault_seed(), "kills");
   int num_kills = 0;
   for (int i = 0; i < chains; ++i) num_kills += kill_again_and_again(site, random, length);
   return num_kills;
@@ -90,7 +84,7 @@ void check_two_stops(Site& site, long delay, long interval) {
 
 void check_stops(int count) {
   Site site(num_steps, save_frequency);
-  Random random(seed(), "stops");
+  Random random(fault_seed(), "stops");
   for (int i = 0; i < count; ++i) {
     check_stop(site, i % 2 == 0 ? SIGINT : SIGTERM, moment(random, site));
     check_two_stops(site, moment(random, site), 20 + random.below(5000));

@@ -36,7 +36,7 @@ class LoadedProgram {
     std::function<void(pid_t)> meanwhile;  // called in this process while the run goes on
   };
 
-  // Runs in `folder`; no run takes longer than two minutes.
+  // Runs in `folder`; a run that takes ten minutes is an error.
   static Outcome run(const std::filesystem::path& folder, const Arguments& arguments,
                      const Conditions& conditions);
 };

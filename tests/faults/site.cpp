@@ -6,6 +6,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <cstdlib>
 
 namespace grevy::tests {
 namespace {
@@ -54,7 +55,9 @@ void check_same_tensors(const fs::path& file, const fs::path& expected) {
   const host::StoredTensors a = host::read_safetensors(file);
   const host::StoredTensors b = host::read_safetensors(expected);
   REQUIRE(a.tensors.size() == b.tensors.size());
-  for (const auto& [name, tensor] : b.tensors) {
+  for (const auto& entry : b.tensors) {
+    const std::string& name = entry.first;
+    const host::StoredTensor& tensor = entry.second;
     CAPTURE(name);
     REQUIRE(a.tensors.count(name) == 1);
     CHECK(a.tensors.at(name).dtype == tensor.dtype);
@@ -82,6 +85,11 @@ std::int64_t steps_before(const std::string& err, std::int64_t num_steps) {
 std::string to_string(Start start) {
   constexpr const char* names[] = {"fresh", "resumed", "forced"};
   return names[static_cast<int>(start)];
+}
+
+std::uint64_t fault_seed() {
+  const char* text = std::getenv("GREVY_FAULT_SEED");
+  return text == nullptr ? 1 : std::strtoull(text, nullptr, 10);
 }
 
 Site::Site(std::int64_t num_steps, std::int64_t save_frequency)

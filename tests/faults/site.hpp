@@ -21,6 +21,9 @@ enum class Start {
 };
 std::string to_string(Start start);
 
+// Other seeds look at other calls and moments: GREVY_FAULT_SEED in the environment, 1 without.
+std::uint64_t fault_seed();
+
 // A call that the shim has counted.
 struct Call {
   std::string kind, path, target;  // target: of a rename or link

@@ -26,19 +26,16 @@ Held held_now(double seconds) {
           entries("/proc/self/task")};
 }
 
-// Least squares: MB per second.
-double slope(const std::vector<Held>& samples) {
-  double mean_time = 0, mean_memory = 0;
-  for (const Held& s : samples) {
-    mean_time += s.seconds / static_cast<double>(samples.size());
-    mean_memory += s.memory_mb / static_cast<double>(samples.size());
-  }
-  double both = 0, time = 0;
-  for (const Held& s : samples) {
-    both += (s.seconds - mean_time) * (s.memory_mb - mean_memory);
-    time += (s.seconds - mean_time) * (s.seconds - mean_time);
-  }
-  return time > 0 ? both / time : 0;
+double least(std::vector<Held>::const_iterator begin, std::vector<Held>::const_iterator end) {
+  const auto less = [](const Held& a, const Held& b) { return a.memory_mb < b.memory_mb; };
+  return std::min_element(begin, end, less)->memory_mb;
+}
+
+// From the least of the first half to the least of the second: half of what a steady leak adds, and
+// nothing of what comes and goes.
+double growth_mb(const std::vector<Held>& samples) {
+  const auto middle = samples.begin() + static_cast<std::ptrdiff_t>(samples.size() / 2);
+  return 2 * (least(middle, samples.end()) - least(samples.begin(), middle));
 }
 
 // Whether the second half of the samples never has more than the first had at some time.
@@ -71,9 +68,9 @@ bool Samples::judge(double allowed_mb) const {
     return false;
   }
   const double length = judged_.back().seconds - judged_.front().seconds;
-  const double growth = slope(judged_) * length;
+  const double growth = growth_mb(judged_);
   std::printf("memory after %.0f s: %+.2f MB in %.0f s, %+.2f MB an hour; allowed: %+.2f MB\n",
-              judged_.front().seconds, growth, length, slope(judged_) * 3600, allowed_mb);
+              judged_.front().seconds, growth, length, growth / length * 3600, allowed_mb);
   const bool files = is_flat(judged_, &Held::files, "open files");
   const bool threads = is_flat(judged_, &Held::threads, "threads");
   return growth <= allowed_mb && files && threads;

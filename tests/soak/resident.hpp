@@ -22,8 +22,8 @@ class Samples {
   // Takes one now and prints it, every minute at most.
   void add(double seconds, std::int64_t rounds);
 
-  // Prints what has grown after the warm-up. Returns whether a straight line through the memory
-  // grows by no more than allowed_mb, and whether files and threads stayed as they were.
+  // Prints what has grown after the warm-up. Returns whether the least memory has grown by no more
+  // than allowed_mb, and whether files and threads stayed as they were.
   bool judge(double allowed_mb) const;
 
  private:

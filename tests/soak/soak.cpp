@@ -24,7 +24,7 @@ namespace {
 
 using nlohmann::json;
 
-// What is grown by all samples after the warm-up together, as a straight line fitted to them says.
+// From the end of the warm-up to the end.
 constexpr double allowed_growth_mb = 4;
 constexpr double longest_warm_up = 300, sampling_pause = 2;  // seconds
 

@@ -1,0 +1,163 @@
+// Limits, full disks, folders that go away or belong to another run.
+#include "site.hpp"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <sched.h>
+#include <sys/mount.h>
+#include <thread>
+
+using namespace grevy::tests;
+
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::int64_t num_steps = 12, save_frequency = 3;
+const Arguments endless = {"--set", "training.num_steps=1000000"};
+
+// Waits until the run has stored something, and is in the midst of its steps.
+void wait_for_checkpoint(const Workspace& workspace) {
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+  while (!workspace.has("run/checkpoint.safetensors")) {
+    REQUIRE(std::chrono::steady_clock::now() < end);
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
+}
+
+// The complaint says one of `texts`.
+void check_failed(const Outcome& outcome, const std::vector<std::string>& texts) {
+  CAPTURE(outcome.err);
+  CHECK(outcome.code == 3);
+  const std::vector<std::string> found = complaints(outcome);
+  REQUIRE(found.size() == 1);
+  CHECK(found[0].rfind("grevy: run", 0) == 0);
+  const auto says = [&](const std::string& text) { return contains(found[0], text); };
+  CHECK(std::any_of(texts.begin(), texts.end(), says));
+}
+
+void check_failed(const Outcome& outcome, int error) {
+  check_failed(outcome, std::vector<std::string>{std::strerror(error)});
+}
+
+// The run goes on without end while `harm` is done to its folder.
+Outcome run_and_harm(const Site& site, const std::function<void()>& harm) {
+  LoadedProgram::Conditions conditions;
+  conditions.meanwhile = [&](pid_t) {
+    wait_for_checkpoint(site.workspace());
+    harm();
+  };
+  return site.run(endless, {}, conditions);
+}
+
+}  // namespace
+
+TEST_CASE("a limit on the size of files is an error, not a signal") {
+  Site site(num_steps, save_frequency);
+  for (const std::uint64_t size : {1000, 1500, 5000}) {
+    CAPTURE(size);
+    site.prepare(Start::fresh);
+    LoadedProgram::Conditions conditions;
+    conditions.largest_file = size;
+    check_failed(site.run(Arguments{}, {}, conditions), EFBIG);
+    site.check_readable(false);
+    site.check_recovery();
+  }
+}
+
+TEST_CASE("a folder that is removed, moved away or replaced while the run goes on") {
+  Site site(num_steps, save_frequency);
+  const Workspace& workspace = site.workspace();
+  std::vector<std::string> texts = {std::strerror(ENOENT), "removed meanwhile"};
+  std::function<void()> harm;
+  SUBCASE("removed") {
+    harm = [&] {
+      fs::rename(workspace / "run", workspace / "gone");  // at once, unlike removing
+      fs::remove_all(workspace / "gone");
+    };
+  }
+  SUBCASE("a file in its place") {
+    texts = {std::strerror(ENOTDIR), "removed meanwhile"};
+    harm = [&] {
+      fs::rename(workspace / "run", workspace / "gone");
+      workspace.write("run", "a file");
+    };
+  }
+  check_failed(run_and_harm(site, harm), texts);
+}
+
+TEST_CASE("the second run on a folder is refused and harms nothing") {
+  Site site(num_steps, save_frequency);
+  site.prepare(Start::fresh);
+  std::vector<Outcome> refused;
+  LoadedProgram::Conditions conditions;
+  conditions.meanwhile = [&](pid_t first) {
+    wait_for_checkpoint(site.workspace());
+    for (const char* option : {"--resume", "--force"}) refused.push_back(site.run({option}));
+    ::kill(first, SIGTERM);
+  };
+  const Outcome first = site.run(endless, {}, conditions);
+  CHECK(first.code == 128 + SIGTERM);
+  CHECK(complaints(first).empty());
+  for (const Outcome& outcome : refused) {
+    CHECK(outcome.code == 2);
+    REQUIRE(complaints(outcome).size() == 1);
+    CHECK(contains(complaints(outcome)[0], "run: another run is using this folder"));
+  }
+  site.check_readable(false);
+}
+
+TEST_CASE("a file system that is read-only from the start") {
+  Site site(num_steps, save_frequency);
+  for (const Start start : {Start::fresh, Start::resumed, Start::forced}) {
+    CAPTURE(to_string(start));
+    site.prepare(start);
+    Fault fault;
+    fault.at = 1;
+    fault.lasts = true;
+    fault.error = "EROFS";
+    fault.calls = "open,write,rename,unlink,mkdir,truncate";
+    check_failed(site.run(start, fault), EROFS);
+    site.check_readable(false);
+    site.check_recovery();
+  }
+}
+
+TEST_SUITE("long") {
+  TEST_CASE("real disks, full and read-only") {
+    if (::unshare(CLONE_NEWNS) != 0 ||
+        ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) {
+      MESSAGE("skipped: mounting needs root: " << std::strerror(errno));
+      return;
+    }
+    Site site(num_steps, save_frequency);
+    const std::string folder = site.workspace() / "run";
+    for (const int kilobytes : {4, 8, 12, 16, 20, 24, 28, 32}) {
+      CAPTURE(kilobytes);
+      fs::create_directory(folder);
+      const std::string size = "size=" + std::to_string(kilobytes) + "k";
+      REQUIRE(::mount("tmpfs", folder.c_str(), "tmpfs", 0, size.c_str()) == 0);
+      const Outcome outcome = site.run(Arguments{});
+      if (outcome.code != 0) check_failed(outcome, ENOSPC);
+      site.check_readable(false);
+      CHECK(::mount("tmpfs", folder.c_str(), "tmpfs", MS_REMOUNT, "size=1m") == 0);
+      site.check_recovery();
+      CHECK(::umount(folder.c_str()) == 0);
+      fs::remove(folder);
+    }
+    for (const Start start : {Start::resumed, Start::forced}) {
+      CAPTURE(to_string(start));
+      site.prepare(start);
+      REQUIRE(::mount(folder.c_str(), folder.c_str(), nullptr, MS_BIND, nullptr) == 0);
+      REQUIRE(::mount(nullptr, folder.c_str(), nullptr, MS_REMOUNT | MS_BIND | MS_RDONLY,
+                      nullptr) == 0);
+      check_failed(site.run(start), EROFS);
+      CHECK(::umount(folder.c_str()) == 0);
+      site.check_readable(false);
+      site.check_recovery();
+    }
+  }
+}

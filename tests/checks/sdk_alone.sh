@@ -44,7 +44,7 @@ for header in spdlog/spdlog.h boost/dll/shared_library.hpp valijson/validator.hp
 done
 
 echo "== headers without LibTorch"
-for header in abi.h error.hpp options.hpp scheduler.hpp detail/json_text.hpp detail/note.hpp; do
+for header in abi.h kernel.h ops.h options.h plugin.h stream.h error.hpp options.hpp scheduler.hpp detail/json_text.hpp detail/note.hpp; do
   echo "#include <grevy/$header>" >"$work/one.cpp"
   compiles "$work/one.cpp" "$host_only|$torch" || { echo "^ which is grevy/$header"; exit 1; }
 done

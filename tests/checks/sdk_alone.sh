@@ -67,4 +67,15 @@ GREVY_REGISTER(Distance, "distance", "Near or far.")
 GREVY_PLUGIN("test.distance", "1.0.0")
 SOURCE
 compiles "$work/plugin.cpp" "$host_only"
+
+echo "== portable plugins need the standard library alone"
+stand_ins=$source_dir/sdk/include/grevy/portable/libtorch
+for source in "$source_dir"/tests/plugins/fronts/*.cpp; do
+  "$compiler" -std=c++17 -I"$stand_ins" -I"$source_dir/sdk/include" -DFRONT='"portable"' -Wall -Wextra -Wpedantic \
+    -Wshadow -Werror -fsyntax-only -MD -MF "$work/included" "$source"
+  if tr -s ' \\' '\n\n' <"$work/included" | grep -E "$torch|/nlohmann/" | grep -v "^$stand_ins/"; then
+    echo "^ included by $source"
+    exit 1
+  fi
+done
 echo "sdk-alone: ok"

@@ -85,6 +85,64 @@ TEST_CASE("a criterion in C has the built-in's loss, parts and gradients") {
   check_training({{"criterion", {{"name", "raw-infonce"}}}});
 }
 
+TEST_CASE("a criterion of the portable front has the built-in's loss, parts and gradients") {
+  check_criterion("portable-infonce");
+  check_training({{"criterion", {{"name", "portable-infonce"}}}});
+}
+
+TEST_CASE("a model of the portable front has the built-in's parameters, embeddings and gradients") {
+  host::CreateOptions create;
+  create.num_input = 4;
+  create.seed = 11;
+  const auto run = [&](const char* name) {
+    const auto model = mixed_host().create_model(name, R"({"num_units":6,"num_output":3})", create);
+    const at::Tensor windows = at::sin(at::arange(5 * 4 * 10, at::kFloat)).view({5, 4, 10});
+    const at::Tensor embedding = model->forward(windows);
+    (embedding * at::arange(15, at::kFloat).view({5, 3})).sum().backward();
+    const at::Tensor series = model->forward(at::cat({windows, windows}, 2));
+    NamedTensors tensors = model->tensors();
+    const std::size_t count = tensors.size();
+    for (std::size_t i = 0; i < count; ++i)
+      tensors.push_back({tensors[i].name + ".grad", tensors[i].tensor.grad(), false});
+    tensors.push_back({"embedding", embedding, false});
+    tensors.push_back({"series", series, false});
+    return tensors;
+  };
+  const NamedTensors found = run("portable-offset10"), wanted = run("offset10-model");
+  REQUIRE(found.size() == wanted.size());
+  for (std::size_t i = 0; i < wanted.size(); ++i) {
+    CAPTURE(wanted[i].name);
+    CHECK(found[i].name == wanted[i].name);
+    REQUIRE(found[i].tensor.sizes() == wanted[i].tensor.sizes());
+    CHECK(at::allclose(found[i].tensor, wanted[i].tensor, 1e-4, 1e-5));
+  }
+  check_training({{"model", {{"name", "portable-offset10"}}}});
+}
+
+TEST_CASE("a solver of the portable front trains as the built-in; all forms work together") {
+  check_training({{"solver", {{"name", "portable-solver"}}}});
+  check_training({{"solver", {{"name", "portable-solver"}}},
+                  {"model", {{"name", "portable-offset10"}}},
+                  {"criterion", {{"name", "raw-infonce"}}}});
+}
+
+TEST_CASE("a portable plugin has no stamp and reads its options like any other") {
+  host::Host& host = mixed_host();
+  CHECK(host.find(host::Kind::model, "portable-offset10").plugin->stamp.empty());
+  const auto error = [&](const char* options) {
+    return catch_error([&] { host.create_criterion("portable-infonce", options, {}); });
+  };
+  CHECK(error(R"({"temperature":0})").says("found 0; must be a finite number above 0"));
+  CHECK(error(R"({"temperature":"\u00e9"})").says("found \"\u00e9\"; must be a finite number"));
+  CHECK(error(R"({"heat":1})").says("unknown option \"heat\"; known: temperature"));
+  CHECK(error("[1").code == ErrorCode::invalid_type);
+  const auto criterion = host.create_criterion("portable-infonce", "{}", {});
+  const at::Tensor x = at::ones({2, 3});
+  const Caught shapes = catch_error([&] { criterion->evaluate({{x, x, at::ones({2, 4})}}, 2); });
+  CHECK(shapes.says("found [2, 3], [2, 3], [2, 4]"));
+  check_place(shapes, "fronts.portable", "portable-infonce", "evaluate");
+}
+
 TEST_CASE("a criterion in C refuses what it cannot take") {
   host::Host& host = mixed_host();
   const auto error = [&](const char* options) {

@@ -44,12 +44,12 @@ typedef struct grevy_buffer {
 typedef struct grevy_kernel_views {
   uint32_t struct_size;
   uint32_t reserved;
-  const grevy_view* inputs; /* to read */
-  uint64_t input_count;
-  const grevy_view* outputs; /* forward: to fill; backward: to read */
-  uint64_t output_count;
-  const grevy_view* kept; /* forward: to fill; backward: to read */
-  uint64_t kept_count;
+  const grevy_view* inputs;           /* to read */
+  uint64_t input_count;               /* how many */
+  const grevy_view* outputs;          /* forward: to fill; backward: to read */
+  uint64_t output_count;              /* how many */
+  const grevy_view* kept;             /* forward: to fill; backward: to read */
+  uint64_t kept_count;                /* how many */
   const grevy_view* output_gradients; /* backward: to read, one per output. NULL in forward */
   const grevy_view* input_gradients;  /* backward: to fill, one per input; data is NULL where none
                                          is wanted. NULL in forward */

@@ -29,7 +29,9 @@
 /* An ELF note of the manifest. */
 #define GREVY_C_NOTE(variable, number, json)                                      \
   __attribute__((section(".note.grevy"), used, aligned(4))) static const struct { \
-    uint32_t name_size, text_size, type;                                          \
+    uint32_t name_size;                                                           \
+    uint32_t text_size;                                                           \
+    uint32_t type;                                                                \
     char name[8];                                                                 \
     char text[(sizeof(json) + 3) / 4 * 4];                                        \
   } variable = {6, (sizeof(json) + 3) / 4 * 4, (number), "Grevy", json}

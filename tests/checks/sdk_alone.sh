@@ -44,7 +44,7 @@ for header in spdlog/spdlog.h boost/dll/shared_library.hpp valijson/validator.hp
 done
 
 echo "== headers without LibTorch"
-for header in abi.h error.hpp options.hpp scheduler.hpp detail/json_text.hpp detail/note.hpp; do
+for header in abi.h kernel.h ops.h options.h plugin.h stream.h error.hpp options.hpp scheduler.hpp detail/json_text.hpp detail/note.hpp; do
   echo "#include <grevy/$header>" >"$work/one.cpp"
   compiles "$work/one.cpp" "$host_only|$torch" || { echo "^ which is grevy/$header"; exit 1; }
 done
@@ -67,4 +67,15 @@ GREVY_REGISTER(Distance, "distance", "Near or far.")
 GREVY_PLUGIN("test.distance", "1.0.0")
 SOURCE
 compiles "$work/plugin.cpp" "$host_only"
+
+echo "== portable plugins need the standard library alone"
+stand_ins=$source_dir/sdk/include/grevy/portable/libtorch
+for source in "$source_dir"/tests/plugins/fronts/*.cpp; do
+  "$compiler" -std=c++17 -I"$stand_ins" -I"$source_dir/sdk/include" -DFRONT='"portable"' -Wall -Wextra -Wpedantic \
+    -Wshadow -Werror -fsyntax-only -MD -MF "$work/included" "$source"
+  if tr -s ' \\' '\n\n' <"$work/included" | grep -E "$torch|/nlohmann/" | grep -v "^$stand_ins/"; then
+    echo "^ included by $source"
+    exit 1
+  fi
+done
 echo "sdk-alone: ok"

@@ -286,6 +286,10 @@ TEST_CASE("a plugin for another ABI or LibTorch is listed, but neither opened no
   const std::pair<const char*, const char*> cases[] = {
       {"other-abi", "was built for ABI 2.5; this host has 1.0"},
       {"other-libtorch", "was built against \"libtorch 0.4.1 cxx11abi=0 cpu\"; this host has"},
+      {"needs-libtorch",
+       "has an empty stamp, as plugins without LibTorch have, but needs libtorch"},
+      {"borrows-libtorch",
+       "has an empty stamp, as plugins without LibTorch have, but needs _ZN2at15get_num_threadsEv"},
   };
   for (const auto& entry : cases) {
     const char *const name = entry.first, *const reason = entry.second;

@@ -1,5 +1,6 @@
 #include "files/file_hash.hpp"
 #include "files/json_text.hpp"
+#include "ops/functions.hpp"
 #include "plugins/library.hpp"
 #include "plugins/name_pattern.hpp"
 #include "plugins/nearest_name.hpp"
@@ -400,7 +401,9 @@ struct Host::Impl {
                 .instance;
       });
     };
-    table.extension = [](const grevy_host*, grevy_text) -> const void* { return nullptr; };
+    table.extension = [](const grevy_host*, grevy_text id) {
+      return find_extension(detail::view(id));
+    };
   }
 
   template <class Ref>

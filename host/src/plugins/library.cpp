@@ -1,6 +1,7 @@
 #include "plugins/library.hpp"
 
 #include "files/json_text.hpp"
+#include "plugins/elf_links.hpp"
 #include "plugins/elf_notes.hpp"
 #include "plugins/trust.hpp"
 
@@ -211,6 +212,16 @@ void finish(PluginManifest& manifest) {
   manifest.problem = find_problem(manifest);
 }
 
+// An empty stamp promises that the file fits every LibTorch.
+void check_promise(PluginManifest& manifest) {
+  if (!manifest.problem.empty() || !manifest.stamp.empty()) return;
+  const std::string needed = needed_of_libtorch(manifest.file);
+  if (needed.empty()) return;
+  manifest.problem = "has an empty stamp, as plugins without LibTorch have, but needs " +
+                     detail::repaired(needed, detail::max_name) +
+                     ": link nothing of LibTorch, or build it with the torch front";
+}
+
 }  // namespace
 
 PluginManifest read_manifest(const std::filesystem::path& file) {
@@ -228,6 +239,7 @@ PluginManifest read_manifest(const std::filesystem::path& file) {
   }
   if (manifest.id.empty()) refuse(manifest.file, "has a damaged manifest: no plugin note");
   finish(manifest);
+  check_promise(manifest);
   return manifest;
 }
 

@@ -7,10 +7,16 @@
 #include <grevy/criterion.hpp>
 #include <grevy/model.hpp>
 #include <grevy/solver.hpp>
+#include <grevy/stamp.hpp>
 
 #include <type_traits>
 #include <utility>
 #include <vector>
+
+// What a front has to do before a component is made.
+#ifndef GREVY_ENTER
+#define GREVY_ENTER(host)
+#endif
 
 namespace grevy::detail {
 
@@ -54,6 +60,7 @@ struct CommonSlots {
     return guarded(errors, {plugin_id, Registration::names[0], "create"}, [&] {
       GREVY_NEEDS(grevy_create_args, args, num_input);
       GREVY_NEEDS(grevy_host, args->host, extension);
+      GREVY_ENTER(args->host);
       *self = new BoxType(*args);
     });
   }

@@ -1,0 +1,131 @@
+#include "ops/node.hpp"
+
+#include <grevy/error.hpp>
+
+#include <torch/csrc/autograd/function.h>
+#include <torch/csrc/autograd/functions/utils.h>
+#include <torch/csrc/autograd/saved_variable.h>
+
+#include <algorithm>
+#include <mutex>
+#include <sstream>
+#include <utility>
+
+namespace grevy::host {
+namespace {
+
+using Tensors = std::vector<at::Tensor>;
+namespace autograd = torch::autograd;
+
+struct Shape {
+  std::vector<std::int64_t> sizes;
+  at::TensorOptions options;
+  explicit Shape(const at::Tensor& t)
+      : sizes(t.sizes().vec()), options(at::TensorOptions().dtype(t.dtype()).device(t.device())) {}
+};
+
+// What a plugin that has no second derivative leaves in the graph of the first.
+struct Refusal : autograd::Node {
+  explicit Refusal(std::string plugin_name) : function(std::move(plugin_name)) {}
+  autograd::variable_list apply(autograd::variable_list&&) override {
+    throw Error(ErrorCode::unimplemented, function + " has no second derivative");
+  }
+  std::string name() const override { return function; }
+  std::string function;
+};
+
+void refuse_second(Tensors& results, const Tensors& from, const std::string& name) {
+  if (!autograd::compute_requires_grad(from)) return;
+  const auto node = std::shared_ptr<Refusal>(new Refusal(name), autograd::deleteNode);
+  node->set_next_edges(autograd::collect_next_edges(from));
+  for (at::Tensor& result : results) {
+    if (!result.defined()) continue;
+    result = result.detach();
+    autograd::set_history(result, node);
+  }
+}
+
+class PluginNode : public autograd::Node {
+ public:
+  PluginNode(std::unique_ptr<Backward> backward, const Tensors& inputs, const Tensors& values)
+      : backward_(std::move(backward)) {
+    for (const at::Tensor& value : values) outputs_.emplace_back(value);
+    for (const at::Tensor& input : inputs) inputs_.emplace_back(input);
+  }
+
+  // After the history of the outputs is set; is_output: a saved tensor that is one of them.
+  void save(const at::Tensor& tensor, bool is_output) { saved_.emplace_back(tensor, is_output); }
+
+  std::string name() const override { return backward_->name(); }
+
+  void release_variables() override {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    for (autograd::SavedVariable& saved : saved_) saved.reset_data();
+  }
+
+  autograd::variable_list apply(autograd::variable_list&& given) override {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    Tensors gradients = std::move(given), saved;
+    for (std::size_t i = 0; i < outputs_.size(); ++i)
+      if (!gradients[i].defined()) gradients[i] = at::zeros(outputs_[i].sizes, outputs_[i].options);
+    for (autograd::SavedVariable& s : saved_) saved.push_back(s.unpack(shared_from_this()));
+    std::vector<bool> wanted;
+    for (std::size_t i = 0; i < inputs_.size(); ++i) wanted.push_back(should_compute_output(i));
+    const bool recorded = at::GradMode::is_enabled() && backward_->is_recorded();
+    Tensors results = run(saved, gradients, wanted, recorded);
+    check(results, wanted);
+    if (at::GradMode::is_enabled() && !recorded) {
+      gradients.insert(gradients.end(), saved.begin(), saved.end());
+      refuse_second(results, gradients, name());
+    }
+    return results;
+  }
+
+ private:
+  Tensors run(const Tensors& saved, const Tensors& gradients, const std::vector<bool>& wanted,
+              bool recorded) const {
+    const at::AutoGradMode mode(recorded);
+    return backward_->run(saved, gradients, wanted);
+  }
+
+  void check(Tensors& results, const std::vector<bool>& wanted) const {
+    for (std::size_t i = 0; i < results.size(); ++i) {
+      if (!wanted[i]) results[i] = at::Tensor();
+      if (!results[i].defined() || results[i].sizes() == inputs_[i].sizes) continue;
+      std::ostringstream text;
+      text << name() << ": the gradient of input " << i << " has the shape " << results[i].sizes()
+           << "; must be " << at::IntArrayRef(inputs_[i].sizes);
+      throw Error(ErrorCode::invalid_value, text.str());
+    }
+  }
+
+  std::mutex mutex_;
+  std::unique_ptr<Backward> backward_;
+  std::vector<Shape> inputs_, outputs_;
+  std::vector<autograd::SavedVariable> saved_;
+};
+
+}  // namespace
+
+std::vector<at::Tensor> attach(std::unique_ptr<Backward> backward,
+                               const std::vector<at::Tensor>& inputs,
+                               const std::vector<at::Tensor>& saved,
+                               const std::vector<at::Tensor>& values) {
+  Tensors outputs;
+  for (const at::Tensor& value : values) outputs.push_back(value.detach());
+  if (!at::GradMode::is_enabled() || !autograd::compute_requires_grad(inputs)) return outputs;
+  const auto node = std::shared_ptr<PluginNode>(new PluginNode(std::move(backward), inputs, values),
+                                                autograd::deleteNode);
+  node->set_next_edges(autograd::collect_next_edges(inputs));
+  for (at::Tensor& output : outputs) autograd::set_history(output, node);
+  for (const at::Tensor& tensor : saved) {
+    const auto value = std::find_if(values.begin(), values.end(),
+                                    [&](const at::Tensor& v) { return v.is_same(tensor); });
+    const bool is_output = value != values.end();
+    node->save(is_output ? outputs[static_cast<std::size_t>(value - values.begin())] : tensor,
+               is_output);
+  }
+  return outputs;
+}
+
+}  // namespace grevy::host

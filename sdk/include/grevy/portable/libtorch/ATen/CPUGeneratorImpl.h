@@ -1,0 +1,2 @@
+// Stands in for the header of LibTorch in portable plugins.
+#include <torch/types.h>

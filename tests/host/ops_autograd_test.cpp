@@ -1,0 +1,268 @@
+// Gradients, functions and kernels of plugins through the extensions of the host.
+#include "host/ops_support.hpp"
+
+#include <torch/csrc/autograd/autograd.h>
+#include <torch/csrc/autograd/function.h>
+
+#include <cstring>
+
+using namespace grevy;
+using namespace grevy::tests;
+
+namespace {
+
+at::Tensor variable(at::IntArrayRef sizes) {
+  return at::arange(1, 1 + c10::multiply_integers(sizes), at::kDouble)
+      .view(sizes)
+      .div(10)
+      .requires_grad_(true);
+}
+
+int destroyed = 0;
+void count_end(void*) { ++destroyed; }
+
+std::int32_t report(const grevy_error_sink* errors, const char* message) {
+  return grevy::detail::report(errors, ErrorCode::invalid_state, message, {});
+}
+
+// y = x^2 by the plugin; saved: x. The gradient is computed with operations of the table.
+std::int32_t square_backward(void* context, grevy_tensor* const* saved, std::uint64_t saved_count,
+                             grevy_tensor* const* gradients, std::uint64_t gradient_count,
+                             const std::uint32_t* wanted, grevy_tensor** results,
+                             std::uint64_t count, const grevy_error_sink* errors) {
+  if (context != nullptr) return report(errors, "the plugin's own words");
+  if (saved_count != 1 || gradient_count != 1 || count != 1 || wanted[0] != 1)
+    return report(errors, "wrong counts");
+  const at::Tensor x = borrow(saved[0]), g = borrow(gradients[0]);
+  results[0] = give(run(GREVY_OP_MULTIPLY, {run(GREVY_OP_MULTIPLY, {x, g})}, {number(2)}));
+  return GREVY_OK;
+}
+
+grevy_function square_function(std::uint32_t flags = 0) {
+  return {sizeof(grevy_function), flags,    grevy::detail::text_of("my-square"), nullptr,
+          square_backward,        count_end};
+}
+
+at::Tensor attach(const grevy_function& function, const Tensors& inputs, const Tensors& saved,
+                  const at::Tensor& value) {
+  const auto in = lend_all(inputs), kept = lend_all(saved), values = lend_all({value});
+  grevy_tensor* output = nullptr;
+  checked([&](auto* errors) {
+    return ops().attach_function(&function, in.data(), in.size(), kept.data(), kept.size(),
+                                 values.data(), &output, 1, errors);
+  });
+  return take(output);
+}
+
+at::Tensor unrecorded_square(const at::Tensor& x) {
+  const std::uint32_t before = ops().set_recording(0);
+  const at::Tensor value = run(GREVY_OP_SQUARE, {x});
+  ops().set_recording(before);
+  CHECK(!value.requires_grad());
+  return value;
+}
+
+at::Tensor my_square(const at::Tensor& x, std::uint32_t flags = 0) {
+  return attach(square_function(flags), {x}, {x}, unrecorded_square(x));
+}
+
+// ---- A kernel: exp, its output saved by the host; kept: the number of elements
+// --------------------
+
+std::int32_t exp_forward(void* context, const grevy_kernel_views* views,
+                         const grevy_error_sink* errors) {
+  if (context != nullptr) return report(errors, "will not");
+  const grevy_view& x = views->inputs[0];
+  const auto* from = static_cast<const double*>(x.data);
+  auto* to = static_cast<double*>(views->outputs[0].data);
+  std::int64_t count = 1;
+  for (std::int32_t i = 0; i < x.dims; ++i) count *= x.shape[i];
+  for (std::int64_t i = 0; i < count; ++i) to[i] = std::exp(from[i]);
+  static_cast<std::int64_t*>(views->kept[0].data)[0] = count;
+  return GREVY_OK;
+}
+
+std::int32_t exp_backward(void*, const grevy_kernel_views* views, const grevy_error_sink*) {
+  const std::int64_t count = static_cast<const std::int64_t*>(views->kept[0].data)[0];
+  const auto* y = static_cast<const double*>(views->outputs[0].data);
+  const auto* g = static_cast<const double*>(views->output_gradients[0].data);
+  auto* to = static_cast<double*>(views->input_gradients[0].data);
+  for (std::int64_t i = 0; i < count; ++i) to[i] = y[i] * g[i];
+  return GREVY_OK;
+}
+
+grevy_kernel exp_kernel() {
+  return {sizeof(grevy_kernel), 0,        grevy::detail::text_of("my-exp"), nullptr, exp_forward,
+          exp_backward,         count_end};
+}
+
+at::Tensor run_kernel(const grevy_kernel& kernel, const Tensors& inputs, at::IntArrayRef sizes) {
+  const grevy_buffer output = {GREVY_FLOAT64, 0, sizes.data(), sizes.size()};
+  const grevy_buffer kept = {GREVY_INT64, 0, nullptr, 0};
+  const auto in = lend_all(inputs);
+  grevy_tensor* result = nullptr;
+  checked([&](auto* errors) {
+    return kernels().run(&kernel, in.data(), in.size(), &output, 1, &kept, 1, &result, errors);
+  });
+  return take(result);
+}
+
+}  // namespace
+
+TEST_CASE("gradients are asked for, added up and read through the table") {
+  const at::Tensor x = at::ones({2});
+  checked([&](auto* e) { return ops().require_gradient(lend(x), 1, e); });
+  CHECK(x.requires_grad());
+  grevy_tensor* gradient = nullptr;
+  checked([&](auto* e) { return ops().gradient(lend(x), &gradient, e); });
+  CHECK(gradient == nullptr);
+  const at::Tensor y = (x * x * x).sum();
+  checked([&](auto* e) { return ops().backward(lend(y), nullptr, e); });
+  checked([&](auto* e) { return ops().gradient(lend(x), &gradient, e); });
+  CHECK(at::equal(take(gradient), at::full({2}, 3.0f)));
+
+  const auto error = [](auto&& call) { return catch_error([&] { checked(call); }); };
+  CHECK(error([&](auto* e) { return ops().backward(lend(y), nullptr, e); }).says("backward: "));
+  CHECK(error([&](auto* e) { return ops().backward(nullptr, nullptr, e); }).says("found NULL"));
+  CHECK(error([&](auto* e) { return ops().gradient(lend(y), &gradient, e); }).says("a history"));
+  CHECK(error([&](auto* e) { return ops().require_gradient(lend(y), 0, e); }).code ==
+        ErrorCode::invalid_value);
+  const at::Tensor whole = at::ones({2}, at::kLong);
+  CHECK(error([&](auto* e) { return ops().require_gradient(lend(whole), 1, e); }).code ==
+        ErrorCode::invalid_type);
+}
+
+TEST_CASE("differentiate gives gradients that can be differentiated") {
+  const at::Tensor x = variable({3}), unused = variable({2});
+  const at::Tensor y = x.pow(3).sum();
+  const auto of = lend_all({y}), by = lend_all({x, unused});
+  grevy_tensor* results[2] = {};
+  checked([&](auto* errors) {
+    return ops().differentiate(of.data(), nullptr, 1, by.data(), 2, 1, results, errors);
+  });
+  const at::Tensor first = take(results[0]);
+  CHECK(results[1] == nullptr);
+  CHECK(at::allclose(first, 3 * x * x));
+  first.sum().backward();
+  CHECK(at::allclose(x.grad(), 6 * x));
+}
+
+TEST_CASE("a function's own gradient") {
+  const at::Tensor x = variable({2, 3});
+  destroyed = 0;
+  {
+    const at::Tensor y = my_square(x);
+    CHECK(at::equal(y, x.square()));
+    CHECK(y.grad_fn()->name() == "my-square");
+    (y * at::arange(6, at::kDouble).view({2, 3})).sum().backward();
+    CHECK(at::allclose(x.grad(), 2 * x * at::arange(6, at::kDouble).view({2, 3})));
+    CHECK_THROWS_WITH(y.sum().backward(), doctest::Contains("a second time"));
+  }
+  CHECK(destroyed == 1);
+}
+
+TEST_CASE("a function without an input that requires gradients has no history") {
+  destroyed = 0;
+  const at::Tensor y = my_square(variable({2}).detach());
+  CHECK(!y.requires_grad());
+  CHECK(destroyed == 1);
+}
+
+TEST_CASE("a second derivative works where the function says so, and is refused by name") {
+  const auto second = [](std::uint32_t flags) {
+    const at::Tensor x = variable({3});
+    const at::Tensor y = my_square(x, flags).sum();
+    const at::Tensor first = torch::autograd::grad({y}, {x}, {}, true, true)[0];
+    CHECK(at::allclose(first, 2 * x));
+    (first * x).sum().backward();  // 2 x^2: 4 x
+    CHECK(at::allclose(x.grad(), 4 * x));
+  };
+  second(GREVY_FUNCTION_TWICE);
+  const Caught error = catch_error([&] { second(0); });
+  CHECK(error.code == ErrorCode::unimplemented);
+  CHECK(error.says("my-square has no second derivative"));
+}
+
+TEST_CASE("what a function does wrong is an error with its name") {
+  const at::Tensor x = variable({2});
+  grevy_function function = square_function();
+  function.context = &destroyed;
+  destroyed = 0;
+  {
+    const at::Tensor y = attach(function, {x}, {x}, x.detach());
+    const Caught error = catch_error([&] { y.sum().backward(); });
+    CHECK(error.says("the plugin's own words"));
+    CHECK(error.component == "my-square");
+    CHECK(error.operation == "backward");
+  }
+  CHECK(destroyed == 1);
+
+  function = square_function();
+  const at::Tensor wrong = attach(function, {x}, {variable({5})}, x.detach()[0]);
+  CHECK(catch_error([&] {
+          wrong.backward();
+        }).says("my-square: the gradient of input 0 has the shape [5]; must be [2]"));
+
+  const at::Tensor changed = x.detach().clone();
+  const at::Tensor y = attach(function, {x}, {changed}, x.detach());
+  changed.add_(1);
+  CHECK_THROWS_WITH(y.sum().backward(), doctest::Contains("modified by an inplace operation"));
+
+  destroyed = 0;
+  function.name = {};
+  CHECK(catch_error([&] { attach(function, {x}, {x}, x); }).says("needs a name and a backward"));
+  CHECK(catch_error([&] { attach(square_function(), {{}}, {x}, x); }).says("NULL for the inputs"));
+  CHECK(destroyed == 2);
+  function.struct_size = 8;
+  CHECK(catch_error([&] { attach(function, {x}, {x}, x); }).code == ErrorCode::incompatible);
+}
+
+TEST_CASE("a kernel computes in plain memory") {
+  const at::Tensor x = variable({2, 3});
+  destroyed = 0;
+  {
+    const at::Tensor y = run_kernel(exp_kernel(), {x.t()}, {3, 2});
+    CHECK(at::allclose(y, x.t().exp()));
+    (y * y).sum().backward();
+    CHECK(at::allclose(x.grad(), 2 * (2 * x).exp()));
+  }
+  CHECK(destroyed == 1);
+}
+
+TEST_CASE("a view is laid out as DLPack's DLTensor") {
+  static_assert(sizeof(grevy_view) == 48);
+  static_assert(offsetof(grevy_view, device_type) == 8 && offsetof(grevy_view, dims) == 16);
+  static_assert(offsetof(grevy_view, type_code) == 20 && offsetof(grevy_view, type_lanes) == 22);
+  static_assert(offsetof(grevy_view, shape) == 24 && offsetof(grevy_view, byte_offset) == 40);
+  grevy_kernel kernel = exp_kernel();
+  kernel.forward = [](void*, const grevy_kernel_views* views, const grevy_error_sink* errors) {
+    const grevy_view &x = views->inputs[0], &y = views->outputs[0], &kept = views->kept[0];
+    const bool fits = x.dims == 2 && x.shape[0] == 3 && x.shape[1] == 2 && x.strides[0] == 2 &&
+                      x.strides[1] == 1 && x.type_code == 2 && x.type_bits == 32 &&
+                      x.type_lanes == 1 && x.device_type == 1 && y.type_bits == 64 &&
+                      kept.dims == 0 && kept.type_code == 0 && views->input_gradients == nullptr;
+    return fits ? std::int32_t{GREVY_OK} : report(errors, "not as described");
+  };
+  run_kernel(kernel, {at::ones({2, 3}).t()}, {1});
+}
+
+TEST_CASE("what a kernel does wrong is an error with its name") {
+  const at::Tensor x = variable({2});
+  grevy_kernel kernel = exp_kernel();
+  kernel.context = &kernel;
+  const Caught refused = catch_error([&] { run_kernel(kernel, {x}, {2}); });
+  CHECK(refused.says("will not"));
+  CHECK(refused.component == "my-exp");
+  kernel = exp_kernel();
+  kernel.backward = nullptr;
+  const at::Tensor without = run_kernel(kernel, {x}, {2});
+  CHECK(catch_error([&] { without.sum().backward(); }).says("my-exp has no gradient"));
+  const at::Tensor y = run_kernel(exp_kernel(), {x}, {2});
+  const at::Tensor first = torch::autograd::grad({y.sum()}, {x}, {}, true, true)[0];
+  CHECK(catch_error([&] { first.sum().backward(); }).says("my-exp has no second derivative"));
+
+  CHECK(catch_error([&] { run_kernel(exp_kernel(), {}, {2}); }).says("run: needs an input"));
+  CHECK(catch_error([&] { run_kernel(exp_kernel(), {x}, {-1}); }).says("a size of -1"));
+  CHECK(catch_error([&] { run_kernel(exp_kernel(), {x.to(at::kHalf)}, {2}); }).says("type Half"));
+  CHECK(catch_error([&] { run_kernel(exp_kernel(), {x, {}}, {2}); }).says("NULL for the inputs"));
+}

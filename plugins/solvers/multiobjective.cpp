@@ -129,6 +129,10 @@ class Multiobjective : public Solver {
     return log;
   }
 
+  void backward(const at::Tensor& loss) override {
+    has_regularizer_ ? backward_for(trained(), loss) : Solver::backward(loss);
+  }
+
   std::string save_state() const override { return nlohmann::json{{"step", step_}}.dump(); }
   void load_state(std::string_view state) override {
     step_ = nlohmann::json::parse(state).at("step").get<std::int64_t>();

@@ -36,6 +36,8 @@ class Regularized : public Solver {
              reg.detach(), lambda_ * reg.detach()}};
   }
 
+  void backward(const at::Tensor& loss) override { backward_for(trained(), loss); }
+
  private:
   double lambda_;
 };

@@ -11,6 +11,7 @@
 #include <torch/types.h>
 
 #include <cstdint>
+#include <vector>
 
 namespace grevy {
 
@@ -66,6 +67,13 @@ inline at::Tensor projected_jacobian_penalty(const at::Tensor& input, const at::
   for (std::int64_t k = 0; k < count; ++k)
     sum = sum + detail::squared_derivative(input, embedding, directions[k].to(embedding.options()));
   return sum * (static_cast<double>(width) / static_cast<double>(2 * count * batch));
+}
+
+// Gradients of a loss for these tensors alone: not for the windows that a penalty was
+// differentiated with respect to, whose own gradient nobody wants. For Solver::backward().
+inline void backward_for(const std::vector<at::Tensor>& tensors, const at::Tensor& loss) {
+  if (tensors.empty()) return loss.backward();  // says what is wrong
+  loss.backward({}, {}, /*create_graph=*/false, at::TensorList(tensors));
 }
 
 // Independent Gaussian directions of length 1, float32 (K, B, D), drawn on the CPU from a generator

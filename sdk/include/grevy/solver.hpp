@@ -61,6 +61,9 @@ class Solver : public Component {
     return statistics;
   }
 
+  // Gradients of the loss, for the parameters at least.
+  virtual void backward(const at::Tensor& loss) { loss.backward(); }
+
   // Steps first_step .. num_steps - 1, with the host's services after each. `training` is valid
   // until this returns. What the services throw must pass through. Returning earlier than
   // actions.stop asks for is an error.
@@ -214,19 +217,17 @@ class Solver : public Component {
     return embedding.dim() == 2 ? embedding : embedding[0].t();
   }
 
-  // loss.backward() for the parameters of models, criterion and solver alone: for a loss that was
-  // differentiated with respect to windows, whose own gradient nobody wants.
-  void backward(const at::Tensor& loss) const {
-    std::vector<at::Tensor> trained;
+  // The parameters of models, criterion and solver.
+  std::vector<at::Tensor> trained() const {
+    std::vector<at::Tensor> found;
     const auto collect = [&](const NamedTensors& tensors) {
       for (const NamedTensor& t : tensors)
-        if (t.trained && t.tensor.requires_grad()) trained.push_back(t.tensor);
+        if (t.trained && t.tensor.requires_grad()) found.push_back(t.tensor);
     };
     for (const ModelRef& m : models_) collect(m.tensors());
     collect(criterion_.tensors());
     collect(tensors());
-    if (trained.empty()) return loss.backward();  // says what is wrong
-    loss.backward({}, {}, /*create_graph=*/false, at::TensorList(trained));
+    return found;
   }
 
   // The mode of all models.

@@ -131,12 +131,21 @@ bool is_log_of_negatives(const Network& network, at::Device device) {
   const auto criterion = network.make_criterion(device);
   const CriterionInfo info = criterion->info();
   const std::size_t losses = info.parts_are_losses ? info.parts.size() : 1;
-  const std::int64_t width = network.infos.front().num_output;
-  at::Tensor row = at::zeros({1, width}, at::kFloat);
-  row[0][0] = 1;
-  const at::Tensor same = row.repeat({8, 1}).to(device);
+  // Slices of the embedding are as wide as the model says.
+  const nlohmann::json slices =
+      network.experiment.at("/model").value("feature_ranges", nlohmann::json::array());
+  const auto same = [&](std::size_t loss) {
+    std::int64_t width = network.infos.front().num_output;
+    if (loss < slices.size())
+      width = slices[loss].at(1).get<std::int64_t>() - slices[loss].at(0).get<std::int64_t>();
+    at::Tensor row = at::zeros({1, width}, at::kFloat);
+    row[0][0] = 1;
+    return row.repeat({8, 1}).to(device);
+  };
   const auto is_log = [&](std::int64_t negatives) {
-    const std::vector<Prediction> predictions(losses, {same, same, same.slice(0, 0, negatives)});
+    std::vector<Prediction> predictions;
+    for (std::size_t i = 0; i < losses; ++i)
+      predictions.push_back({same(i), same(i), same(i).slice(0, 0, negatives)});
     const double loss = criterion->evaluate(predictions, info.parts.size()).loss.item<double>();
     const double wanted = static_cast<double>(losses) * std::log(static_cast<double>(negatives));
     return std::abs(loss - wanted) <= 1e-4 * std::max(1.0, wanted);

@@ -2,7 +2,7 @@
 # Builds with the sanitizers and runs the unit tests, the host's tests and a short run of the program.
 # An hour and more the first time.
 #   sanitizers.sh [asan] [tsan]
-# What is suppressed is in asan.supp, lsan.supp and tsan.supp, by name, each with its reason.
+# What is suppressed is in lsan.supp and tsan.supp, by name, each with its reason.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 checks=$PWD/tests/checks

@@ -64,6 +64,7 @@ class Site {
 
   std::int64_t num_steps_, save_frequency_;
   double seconds_ = 0;
+  bool replaces_ = false;  // an earlier run, whose log may be there still
   Workspace workspace_;
   std::set<std::string> recovered_;
 };

@@ -35,7 +35,9 @@ void loads(const Subject& subject) {
 }
 
 void descriptor(const Subject& subject) {
-  const host::Library library(host::read_manifest(subject.target().file));
+  host::LoadRules rules;
+  rules.allow_writable = subject.target().allow_writable_plugins;
+  const host::Library library(host::read_manifest(subject.target().file), rules);
 }
 
 }  // namespace

@@ -122,8 +122,8 @@ class Trainer {
   // Runs the steps that are left of the experiment's. Returns whether all are done (false:
   // stopped). Errors: invalid_state for a Trainer without a recording, or from a callback of fit();
   // non_finite for a loss (names the component), a gradient or what a step would make of a
-  // parameter (names it and the first index), or a statistic, each with the step, which has not
-  // been done: no parameter has changed. With /training/non_finite "skip", only after too many such
+  // parameter (names it and the first index), each with the step, before any parameter changes; or
+  // for a statistic, after they have. With /training/non_finite "skip", only after too many such
   // steps in a row. PluginError; whatever the callbacks throw.
   bool fit(const FitCallbacks& callbacks = {});
   const Phases& phases() const;  // of all calls of fit() so far

@@ -349,8 +349,9 @@ TEST_CASE("plugins that others may change, and plugins that are not on the list"
   allowed.insert(allowed.end(), writable.arguments.begin(), writable.arguments.end());
   const Outcome outcome = workspace.grevy(allowed);
   CHECK(outcome.code == 0);
+  const nlohmann::json printed = nlohmann::json::parse(outcome.out);
   nlohmann::json list = nlohmann::json::object();
-  for (const auto& plugin : nlohmann::json::parse(outcome.out).at("plugins"))
+  for (const auto& plugin : printed.at("plugins"))
     list[plugin.at("id").get<std::string>()] = plugin.at("hash");
   CHECK(list.size() == 4);
   const Arguments run = {"run",    "experiment.json", "--out",

@@ -136,6 +136,9 @@ class Estimator {
         static_cast<double>(network_.info(session).offset.length() * recording.num_channels());
     const double windows = size.windows() * window * bytes_of_float;
     const bool masked = !experiment_.at("/sampling/masks").empty();
+    // Sample numbers in place of windows, as the Loader decides it.
+    if (network_.takes_samples() && !masked && !network_.is_joined())
+      return (validates ? 2 : 1) * 3 * indices;
     const double copies = 2 + (masked ? 2 : 0) + (network_.is_joined() ? 1 : 0);
     return (validates ? 2 : 1) * copies * windows + indices;
   }

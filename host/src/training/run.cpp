@@ -296,6 +296,8 @@ class Run {
   void begin() {
     first_step_ = trainer_->step();
     if (from_) files_.resume(*from_, first_step_, state_.best && state_.best->step == first_step_);
+    // They would tell of fewer steps than the checkpoint has.
+    if (first_step_ < experiment_.num_steps()) remove_files(folder_.results());
     write_json(folder_.experiment(), experiment_.document());
     log_.emplace(folder_.log(), RunLog::Position{first_step_, state_.log_bytes});
     if (log_->was_shortened())

@@ -86,6 +86,13 @@ std::vector<fs::path> RunFolder::files() const {
   return found;
 }
 
+std::vector<fs::path> RunFolder::results() const {
+  std::vector<fs::path> found;
+  for (const fs::path& file : entries(path))
+    if (file == summary() || is_embedding(file)) found.push_back(file);
+  return found;
+}
+
 std::vector<fs::path> RunFolder::leftovers() const {
   std::vector<fs::path> found;
   for (const fs::path& file : entries(path))

@@ -35,6 +35,8 @@ struct RunFolder {
   std::vector<std::filesystem::path> checkpoints() const;
   // Whatever a run has left that is there, checkpoints first.
   std::vector<std::filesystem::path> files() const;
+  // Of these what is made of the last step: summary and embeddings.
+  std::vector<std::filesystem::path> results() const;
   // What processes that were killed have left half written.
   std::vector<std::filesystem::path> leftovers() const;
   // Whether anything is there but leftovers.

@@ -27,10 +27,19 @@ std::int64_t step_of(const json& entry) {
   return has_step ? entry.at("step").get<std::int64_t>() : std::numeric_limits<std::int64_t>::max();
 }
 
+// Nothing to read where there is no file. Errors: io where there is one that cannot be read.
+std::ifstream open_to_read(const fs::path& file) {
+  std::ifstream stream(file, std::ios::binary);
+  if (!stream && fs::exists(file))
+    throw Error(ErrorCode::io,
+                file.string() + ": cannot be read: " + std::generic_category().message(errno));
+  return stream;
+}
+
 // Whether the first `count` bytes are there and end with a line.
 bool has_lines(const fs::path& file, std::uint64_t count) {
   if (count == 0) return true;
-  std::ifstream stream(file, std::ios::binary);
+  std::ifstream stream = open_to_read(file);
   stream.seekg(static_cast<std::streamoff>(count - 1));
   return stream.get() == '\n';
 }
@@ -62,18 +71,25 @@ RunLog::~RunLog() {
 
 void RunLog::keep_steps_before(std::int64_t step) {
   std::string kept;
-  std::ifstream old(file_);
+  std::ifstream old = open_to_read(file_);
   for (std::string line; std::getline(old, line);)
     if (step_of(json::parse(line, nullptr, false)) < step) kept += line + "\n";
+  if (old.bad()) fail("reading it");
   write_file_atomically(file_, {kept});
 }
 
 void RunLog::add(const json& line) {
   const std::string text = line.dump() + "\n";
+  const std::uint64_t before = bytes_;
   for (std::string_view rest = text; !rest.empty();) {
     const ssize_t count = ::write(descriptor_, rest.data(), rest.size());
     if (count < 0 && errno == EINTR) continue;
-    if (count < 0) fail("adding a line");
+    if (count < 0) {
+      const int reason = errno;
+      if (::ftruncate(descriptor_, static_cast<off_t>(before)) == 0) bytes_ = before;
+      errno = reason;
+      fail("adding a line");
+    }
     rest.remove_prefix(static_cast<std::size_t>(count));
     bytes_ += static_cast<std::uint64_t>(count);
   }

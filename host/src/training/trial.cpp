@@ -97,10 +97,11 @@ Batch join(const std::vector<Batch>& sessions) {
   return all;
 }
 
-// Whether spec and solver agree is for the Loader to say.
-bool fits(const SolverInfo& solver, const SamplingSpec& spec) {
-  const auto sets = static_cast<std::int64_t>(spec.targets.size() + spec.positives.size());
-  return solver.supervised == !spec.targets.empty() && sets > 0 &&
+// Targets alone are of a kind that model and criterion may not have been made for. Whether spec and
+// solver agree is for the Loader to say.
+bool has_targets(const SolverInfo& solver, const SamplingSpec& spec) {
+  const auto sets = static_cast<std::int64_t>(spec.targets.size());
+  return solver.supervised && sets > 0 &&
          (solver.num_positives == 0 || solver.num_positives == sets);
 }
 
@@ -108,9 +109,8 @@ bool fits(const SolverInfo& solver, const SamplingSpec& spec) {
 
 void try_a_batch(const Network& network, const Experiment& experiment, at::Device device,
                  const std::vector<Recording>& sessions, const SamplingSpec& spec) {
-  if (!fits(network.solver_info, spec)) return;
-  const char* place = network.solver_info.supervised ? "/sampling/targets" : "/solver";
-  experiment.at_place(place, [&] {
+  if (!has_targets(network.solver_info, spec)) return;
+  experiment.at_place("/sampling/targets", [&] {
     const BatchMaker maker(network, device, spec);
     std::vector<Batch> batches;
     for (std::size_t s = 0; s < sessions.size(); ++s)

@@ -9,8 +9,8 @@
 
 namespace grevy::host {
 
-// Has the solver validate a few samples: with targets, those of the smallest and largest class.
-// Nothing but that they can be compared is looked at. `network`: like the one to be trained, as its
+// Has a supervised solver validate a few samples: those of the smallest and largest class. Nothing
+// but that they can be compared is looked at. `network`: like the one to be trained, as its
 // components may keep something. Errors: PluginError with the JSON pointer of
 // what does not fit.
 void try_a_batch(const Network& network, const Experiment& experiment, at::Device device,

@@ -181,6 +181,12 @@ TEST_CASE("a second derivative works where the function says so, and is refused 
   const Caught error = catch_error([&] { second(0); });
   CHECK(error.code == ErrorCode::unimplemented);
   CHECK(error.says("my-square has no second derivative"));
+
+  // Also where what was saved does not tell that it depends on x.
+  const at::Tensor x = variable({3});
+  const at::Tensor y = attach(square_function(), {x}, {x.detach()}, unrecorded_square(x)).sum();
+  const at::Tensor first = torch::autograd::grad({y}, {x}, {}, true, true)[0];
+  CHECK(catch_error([&] { (first * x).sum().backward(); }).says("my-square has no second"));
 }
 
 TEST_CASE("what a function does wrong is an error with its name") {

@@ -34,10 +34,14 @@ struct Refusal : autograd::Node {
   std::string function;
 };
 
-void refuse_second(Tensors& results, const Tensors& from, const std::string& name) {
-  if (!autograd::compute_requires_grad(from)) return;
+// What the plugin computed with is its own business: the results may depend on whatever went in,
+// also where neither gradients nor saved tensors tell.
+void refuse_second(Tensors& results, const Tensors& from, const autograd::edge_list& inputs,
+                   const std::string& name) {
   const auto node = std::shared_ptr<Refusal>(new Refusal(name), autograd::deleteNode);
-  node->set_next_edges(autograd::collect_next_edges(from));
+  autograd::edge_list edges = autograd::collect_next_edges(from);
+  edges.insert(edges.end(), inputs.begin(), inputs.end());
+  node->set_next_edges(std::move(edges));
   for (at::Tensor& result : results) {
     if (!result.defined()) continue;
     result = result.detach();
@@ -76,7 +80,7 @@ class PluginNode : public autograd::Node {
     check(results, wanted);
     if (at::GradMode::is_enabled() && !recorded) {
       gradients.insert(gradients.end(), saved.begin(), saved.end());
-      refuse_second(results, gradients, name());
+      refuse_second(results, gradients, next_edges(), name());
     }
     return results;
   }

@@ -49,24 +49,32 @@
       sizeof(grevy_component), kind,                                               \
       GREVY_C_TEXT(GREVY_C_MANIFEST(kind_text, name, summary, schema)), GREVY_C_TEXT(name), table}
 
+/* The entry has a C name in C++ as well. */
+#ifdef __cplusplus
+#define GREVY_C_LINKAGE extern "C"
+#else
+#define GREVY_C_LINKAGE
+#endif
+
 /* The plugin, once: its note, its descriptor and its entry. */
-#define GREVY_C_PLUGIN(id, plugin_version, ...)                                            \
-  GREVY_C_NOTE(grevy_c_plugin_note, GREVY_NOTE_PLUGIN,                                     \
-               "{\"plugin\":\"" id "\",\"version\":\"" plugin_version                      \
-               "\",\"abi\":[" GREVY_C_LITERAL(GREVY_C_MAJOR) "," GREVY_C_LITERAL(          \
-                   GREVY_C_MINOR) "],\"stamp\":\"\"}");                                    \
-  __attribute__((visibility("default"))) const grevy_plugin* grevy_plugin_entry_v1(void) { \
-    static const grevy_component* const components[] = {__VA_ARGS__};                      \
-    static const grevy_plugin plugin = {sizeof(grevy_plugin),                              \
-                                        GREVY_C_MAJOR,                                     \
-                                        GREVY_C_MINOR,                                     \
-                                        sizeof(components) / sizeof(*components),          \
-                                        GREVY_C_TEXT(id),                                  \
-                                        GREVY_C_TEXT(plugin_version),                      \
-                                        {0, 0},                                            \
-                                        components};                                       \
-    return &plugin;                                                                        \
-  }                                                                                        \
+#define GREVY_C_PLUGIN(id, plugin_version, ...)                                   \
+  GREVY_C_NOTE(grevy_c_plugin_note, GREVY_NOTE_PLUGIN,                            \
+               "{\"plugin\":\"" id "\",\"version\":\"" plugin_version             \
+               "\",\"abi\":[" GREVY_C_LITERAL(GREVY_C_MAJOR) "," GREVY_C_LITERAL( \
+                   GREVY_C_MINOR) "],\"stamp\":\"\"}");                           \
+  GREVY_C_LINKAGE __attribute__((visibility("default"))) const grevy_plugin*      \
+  grevy_plugin_entry_v1(void) {                                                   \
+    static const grevy_component* const components[] = {__VA_ARGS__};             \
+    static const grevy_plugin plugin = {sizeof(grevy_plugin),                     \
+                                        GREVY_C_MAJOR,                            \
+                                        GREVY_C_MINOR,                            \
+                                        sizeof(components) / sizeof(*components), \
+                                        GREVY_C_TEXT(id),                         \
+                                        GREVY_C_TEXT(plugin_version),             \
+                                        {0, 0},                                   \
+                                        components};                              \
+    return &plugin;                                                               \
+  }                                                                               \
   typedef int grevy_c_plugin_ends_here
 
 /* GREVY_ABI_MAJOR and _MINOR without a suffix, as JSON has them. */

@@ -129,7 +129,12 @@ class Tensor {
   Tensor slice(std::int64_t dim, std::int64_t start, std::optional<std::int64_t> end = {},
                std::int64_t step = 1) const;
   Tensor narrow(std::int64_t dim, std::int64_t start, std::int64_t length) const {
-    return slice(dim, start, start + length);
+    const std::int64_t rows = size(dim), first = start < 0 ? start + rows : start;
+    if (first < 0 || length < 0 || length > rows - first)
+      throw Error(ErrorCode::out_of_range, "narrow: found start " + std::to_string(start) +
+                                               " and length " + std::to_string(length) +
+                                               "; the axis has " + std::to_string(rows));
+    return slice(dim, first, first + length);
   }
   Tensor unfold(std::int64_t dim, std::int64_t size, std::int64_t step) const;
   Tensor flip(IntArrayRef dims) const;
@@ -189,11 +194,19 @@ inline Device Tensor::device() const {
 // The number of a C++ type.
 template <class T>
 constexpr ScalarType type_of() {
-  if constexpr (std::is_same_v<T, float>) return kFloat;
-  if constexpr (std::is_same_v<T, double>) return kDouble;
-  if constexpr (std::is_same_v<T, std::int64_t>) return kLong;
-  if constexpr (std::is_same_v<T, std::int32_t>) return kInt;
-  if constexpr (std::is_same_v<T, std::uint8_t>) return kByte;
+  if constexpr (std::is_same_v<T, float>)
+    return kFloat;
+  else if constexpr (std::is_same_v<T, double>)
+    return kDouble;
+  else if constexpr (std::is_same_v<T, std::int64_t>)
+    return kLong;
+  else if constexpr (std::is_same_v<T, std::int32_t>)
+    return kInt;
+  else {
+    static_assert(std::is_same_v<T, std::uint8_t>,
+                  "elements are float, double, int64_t, int32_t or uint8_t");
+    return kByte;
+  }
 }
 template <class T>
 std::vector<T> Tensor::values(std::int64_t count) const {

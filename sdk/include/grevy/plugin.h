@@ -49,10 +49,11 @@
       sizeof(grevy_component), kind,                                               \
       GREVY_C_TEXT(GREVY_C_MANIFEST(kind_text, name, summary, schema)), GREVY_C_TEXT(name), table}
 
-/* The entry has a C name in C++ as well. */
 #ifdef __cplusplus
+/* The entry has a C name in C++ as well. */
 #define GREVY_C_LINKAGE extern "C"
 #else
+/* In C it has one as it is. */
 #define GREVY_C_LINKAGE
 #endif
 

@@ -39,8 +39,14 @@ std::int32_t square_backward(void* context, grevy_tensor* const* saved, std::uin
 }
 
 grevy_function square_function(std::uint32_t flags = 0) {
-  return {sizeof(grevy_function), flags,    grevy::detail::text_of("my-square"), nullptr,
-          square_backward,        count_end};
+  return {sizeof(grevy_function),
+          flags,
+          grevy::detail::text_of("my-square"),
+          nullptr,
+          square_backward,
+          count_end,
+          {},
+          {}};
 }
 
 at::Tensor attach(const grevy_function& function, const Tensors& inputs, const Tensors& saved,
@@ -92,8 +98,15 @@ std::int32_t exp_backward(void*, const grevy_kernel_views* views, const grevy_er
 }
 
 grevy_kernel exp_kernel() {
-  return {sizeof(grevy_kernel), 0,        grevy::detail::text_of("my-exp"), nullptr, exp_forward,
-          exp_backward,         count_end};
+  return {sizeof(grevy_kernel),
+          0,
+          grevy::detail::text_of("my-exp"),
+          nullptr,
+          exp_forward,
+          exp_backward,
+          count_end,
+          {},
+          {}};
 }
 
 at::Tensor run_kernel(const grevy_kernel& kernel, const Tensors& inputs, at::IntArrayRef sizes) {
@@ -180,13 +193,13 @@ TEST_CASE("a second derivative works where the function says so, and is refused 
   second(GREVY_FUNCTION_TWICE);
   const Caught error = catch_error([&] { second(0); });
   CHECK(error.code == ErrorCode::unimplemented);
-  CHECK(error.says("my-square has no second derivative"));
+  CHECK(error.says("my-square (unknown plugin) backward: has no second derivative"));
 
   // Also where what was saved does not tell that it depends on x.
   const at::Tensor x = variable({3});
   const at::Tensor y = attach(square_function(), {x}, {x.detach()}, unrecorded_square(x)).sum();
   const at::Tensor first = torch::autograd::grad({y}, {x}, {}, true, true)[0];
-  CHECK(catch_error([&] { (first * x).sum().backward(); }).says("my-square has no second"));
+  CHECK(catch_error([&] { (first * x).sum().backward(); }).says("has no second derivative"));
 }
 
 TEST_CASE("what a function does wrong is an error with its name") {
@@ -205,9 +218,9 @@ TEST_CASE("what a function does wrong is an error with its name") {
 
   function = square_function();
   const at::Tensor wrong = attach(function, {x}, {variable({5})}, x.detach()[0]);
-  CHECK(catch_error([&] {
-          wrong.backward();
-        }).says("my-square: the gradient of input 0 has the shape [5]; must be [2]"));
+  CHECK(catch_error([&] { wrong.backward(); })
+            .says("my-square (unknown plugin) backward: the gradient of input 0 has the shape [5]; "
+                  "must be [2]"));
 
   const at::Tensor changed = x.detach().clone();
   const at::Tensor y = attach(function, {x}, {changed}, x.detach());
@@ -216,7 +229,7 @@ TEST_CASE("what a function does wrong is an error with its name") {
 
   destroyed = 0;
   function.name = {};
-  CHECK(catch_error([&] { attach(function, {x}, {x}, x); }).says("needs a name and a backward"));
+  CHECK(catch_error([&] { attach(function, {x}, {x}, x); }).says("a function needs a name"));
   CHECK(catch_error([&] { attach(square_function(), {{}}, {x}, x); }).says("NULL for the inputs"));
   CHECK(destroyed == 2);
   function.struct_size = 8;
@@ -262,10 +275,14 @@ TEST_CASE("what a kernel does wrong is an error with its name") {
   kernel = exp_kernel();
   kernel.backward = nullptr;
   const at::Tensor without = run_kernel(kernel, {x}, {2});
-  CHECK(catch_error([&] { without.sum().backward(); }).says("my-exp has no gradient"));
+  CHECK(catch_error([&] {
+          without.sum().backward();
+        }).says("my-exp (unknown plugin) backward: has no gradient"));
   const at::Tensor y = run_kernel(exp_kernel(), {x}, {2});
   const at::Tensor first = torch::autograd::grad({y.sum()}, {x}, {}, true, true)[0];
-  CHECK(catch_error([&] { first.sum().backward(); }).says("my-exp has no second derivative"));
+  CHECK(catch_error([&] {
+          first.sum().backward();
+        }).says("my-exp (unknown plugin) backward: has no second"));
 
   CHECK(catch_error([&] { run_kernel(exp_kernel(), {}, {2}); }).says("run: needs an input"));
   CHECK(catch_error([&] { run_kernel(exp_kernel(), {x}, {-1}); }).says("a size of -1"));

@@ -186,9 +186,9 @@ TEST_CASE("options of components in C are read by the host") {
   CHECK(std::vector<double>{rate, count, on} == std::vector<double>{0.5, 7, 1});
   CHECK(error("").code == ErrorCode{});
   CHECK(error(R"({"count":8,"rate":1})")
-            .says("\"rate\": found 1; must be a finite number above 0.0 below 1.0"));
+            .says("\"rate\": found 1; must be a finite number above 0 below 1"));
   CHECK(count == 7);
-  CHECK(error(R"({"count":0})").says("found 0; must be an integer of at least 1.0"));
+  CHECK(error(R"({"count":0})").says("found 0; must be an integer of at least 1"));
   CHECK(error(R"({"count":1.5})").says("found 1.5; must be an integer"));
   CHECK(error(R"({"on":1})").says("found 1; must be true or false"));
   CHECK(error(R"({"off":1})").says("unknown option \"off\"; known: rate, count, on"));

@@ -96,7 +96,7 @@ static int32_t check(const criterion* c, grevy_tensor* const* inputs, grevy_tens
 /* The loss, pos and neg, with one step of history. */
 static int32_t run(const criterion* c, grevy_tensor* const* inputs, grevy_tensor** results,
                    const grevy_error_sink* errors) {
-  grevy_tensor_info info[3];
+  grevy_tensor_info info[3] = {{0}};
   const int32_t code = check(c, inputs, info, errors);
   if (code != GREVY_OK) return code;
   const grevy_buffer scalar = {info[0].dtype, 0, 0, 0};
@@ -104,7 +104,8 @@ static int32_t run(const criterion* c, grevy_tensor* const* inputs, grevy_tensor
   const grevy_buffer log_sums = {info[0].dtype, 0, info[0].sizes, 1};
   const grevy_text name = GREVY_C_TEXT("raw-infonce");
   const int is_float = info[0].dtype == GREVY_FLOAT32;
-  grevy_kernel kernel = {sizeof(kernel), 0, name, 0, 0, 0, free};
+  const grevy_text plugin = GREVY_C_TEXT("examples.raw-infonce");
+  grevy_kernel kernel = {sizeof(kernel), 0, name, 0, 0, 0, free, plugin, name};
   double* inverse = (double*)malloc(sizeof(*inverse));
   const grevy_text no_memory = GREVY_C_TEXT("out of memory");
   if (!inverse) return grevy_fail(errors, GREVY_ERROR_INTERNAL, no_memory);

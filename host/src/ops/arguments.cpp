@@ -68,6 +68,7 @@ bool fits(char kind, const grevy_attribute& attribute) {
   const bool readable = attribute.data != nullptr || attribute.count == 0;
   switch (attribute.kind) {
     case GREVY_ATTRIBUTE_INTEGER:
+    case GREVY_ATTRIBUTE_BOOLEAN:
       return kind == 'i' || kind == 'n';
     case GREVY_ATTRIBUTE_NUMBER:
       return kind == 'n';
@@ -134,6 +135,14 @@ void check_sizes(at::IntArrayRef sizes) {
   }
 }
 
+at::IntArrayRef sizes_of(const std::int64_t* sizes, std::uint64_t dims) {
+  if (sizes == nullptr && dims > 0)
+    refuse(ErrorCode::invalid_value, "NULL for " + std::to_string(dims) + " sizes");
+  const at::IntArrayRef all(sizes, dims);
+  check_sizes(all);
+  return all;
+}
+
 Arguments::Arguments(const Signature& signature, grevy_tensor* const* inputs,
                      std::uint64_t input_count, const grevy_attribute* attributes,
                      std::uint64_t attribute_count)
@@ -181,6 +190,13 @@ std::int64_t Arguments::positive(std::size_t i, std::int64_t otherwise) const {
   return value;
 }
 
+std::int64_t Arguments::small(std::size_t i, std::int64_t least, std::int64_t otherwise) const {
+  const std::int64_t value = integer(i, otherwise);
+  if (value >= least && value <= INT32_MAX) return value;
+  refuse(ErrorCode::invalid_value,
+         std::to_string(value) + "; must be " + std::to_string(least) + " or more, below 2^31");
+}
+
 bool Arguments::flag(std::size_t i, bool otherwise) const { return integer(i, otherwise) != 0; }
 
 double Arguments::number(std::size_t i, double otherwise) const {
@@ -191,6 +207,7 @@ double Arguments::number(std::size_t i, double otherwise) const {
 
 at::Scalar Arguments::scalar(std::size_t i) const {
   if (attributes_[i].kind == GREVY_ATTRIBUTE_NUMBER) return attributes_[i].number;
+  if (attributes_[i].kind == GREVY_ATTRIBUTE_BOOLEAN) return flag(i);
   return integer(i);
 }
 

@@ -34,8 +34,11 @@ std::string describe(const Signature& signature);
 at::ScalarType dtype_of(std::uint64_t number);
 std::uint32_t number_of(at::ScalarType type);
 
-// Errors: invalid_value for a size below 0, or more than max_elements.
+// Errors: invalid_value for a size below 0, more than max_elements, more axes than LibTorch can
+// have.
 void check_sizes(at::IntArrayRef sizes);
+// Sizes that a plugin gives. Errors: as above, and for NULL where there are axes.
+at::IntArrayRef sizes_of(const std::int64_t* sizes, std::uint64_t dims);
 
 // The arguments of one call, lent for it.
 class Arguments {
@@ -52,6 +55,8 @@ class Arguments {
   bool has(std::size_t i) const;  // of attributes, like all that follow
   std::int64_t integer(std::size_t i, std::int64_t otherwise = 0) const;
   std::int64_t positive(std::size_t i, std::int64_t otherwise) const;
+  // Of a convolution, which counts in 32 bits in places: from `least` on.
+  std::int64_t small(std::size_t i, std::int64_t least, std::int64_t otherwise) const;
   bool flag(std::size_t i, bool otherwise = false) const;
   double number(std::size_t i, double otherwise = 0) const;
   at::Scalar scalar(std::size_t i) const;

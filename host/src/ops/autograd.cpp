@@ -36,7 +36,7 @@ std::int32_t gradient(grevy_tensor* handle, grevy_tensor** out, const grevy_erro
     const at::Tensor tensor = needed(handle, "the tensor");
     if (!tensor.is_leaf())
       throw Error(ErrorCode::invalid_value, "the tensor has a history; gradients add up at leaves");
-    *out = give(tensor.grad());
+    *needed_room(out, "the gradient") = give(tensor.grad());
   });
 }
 
@@ -51,6 +51,7 @@ std::int32_t differentiate(grevy_tensor* const* outputs, grevy_tensor* const* gr
                            std::uint64_t input_count, std::uint32_t create_graph,
                            grevy_tensor** results, const grevy_error_sink* errors) {
   return answer("differentiate", errors, [&] {
+    needed_room(results, "the results");
     const Tensors of = needed(outputs, output_count, "the outputs");
     const Tensors by = needed(inputs, input_count, "the inputs");
     Tensors from;
@@ -64,14 +65,13 @@ std::int32_t differentiate(grevy_tensor* const* outputs, grevy_tensor* const* gr
 // A grevy_function; the context ends with it.
 class PluginFunction : public Backward {
  public:
-  PluginFunction(const grevy_function& function)
-      : Backward(detail::repaired(detail::view(function.name), detail::max_name)),
-        function_(function) {}
-  ~PluginFunction() override {
-    if (function_.destroy != nullptr) function_.destroy(function_.context);
+  PluginFunction(Adopted<grevy_function> function)
+      : Backward(Origin::of(*function)), function_(std::move(function)) {
+    if (function_->backward == nullptr)
+      throw Error(ErrorCode::invalid_value, "a function needs a backward");
   }
 
-  bool is_recorded() const override { return (function_.flags & GREVY_FUNCTION_TWICE) != 0; }
+  bool is_recorded() const override { return (function_->flags & GREVY_FUNCTION_TWICE) != 0; }
 
   Tensors run(const Tensors& saved, const Tensors& gradients,
               const std::vector<bool>& wanted) override {
@@ -79,15 +79,16 @@ class PluginFunction : public Backward {
     const std::vector<std::uint32_t> flags(wanted.begin(), wanted.end());
     std::vector<grevy_tensor*> results(wanted.size(), nullptr);
     const auto call = [&](auto* errors) {
-      return function_.backward(function_.context, kept.data(), kept.size(), given.data(),
-                                given.size(), flags.data(), results.data(), results.size(), errors);
+      return function_->backward(function_->context, kept.data(), kept.size(), given.data(),
+                                 given.size(), flags.data(), results.data(), results.size(),
+                                 errors);
     };
     Tensors taken;
     const auto take_all = [&] {
       for (grevy_tensor* result : results) taken.push_back(take(result));
     };
     try {
-      detail::ErrorCatcher({"", name(), "backward"}).run(call);
+      origin().call("backward", call);
     } catch (...) {
       take_all();
       throw;
@@ -102,7 +103,7 @@ class PluginFunction : public Backward {
     for (const at::Tensor& tensor : tensors) handles.push_back(lend(tensor));
     return handles;
   }
-  grevy_function function_;
+  Adopted<grevy_function> function_;
 };
 
 std::int32_t attach_function(const grevy_function* function, grevy_tensor* const* inputs,
@@ -112,9 +113,8 @@ std::int32_t attach_function(const grevy_function* function, grevy_tensor* const
                              const grevy_error_sink* errors) {
   return answer("attach_function", errors, [&] {
     GREVY_NEEDS(grevy_function, function, destroy);
-    auto plugin = std::make_unique<PluginFunction>(*function);
-    if (function->backward == nullptr || !detail::is_name(plugin->name()))
-      throw Error(ErrorCode::invalid_value, "a function needs a name and a backward");
+    auto plugin = std::make_unique<PluginFunction>(Adopted<grevy_function>(*function));
+    needed_room(outputs, "the outputs", output_count);
     const Tensors kept = needed(saved, saved_count, "the saved tensors");
     give_all(attach(std::move(plugin), needed(inputs, input_count, "the inputs"), kept,
                     needed(values, output_count, "the values")),

@@ -5,6 +5,8 @@
 #include <grevy/detail/guard.hpp>
 #include <grevy/tensor.hpp>
 
+#include <algorithm>
+#include <cstring>
 #include <new>
 #include <string>
 #include <utility>
@@ -37,6 +39,49 @@ std::int32_t answer(std::string_view what, const grevy_error_sink* errors, Body&
       throw worded(ErrorCode::invalid_value, e.what());
     }
   });
+}
+
+// A struct of a plugin as far as it reaches and this host knows it; zero beyond.
+template <class T>
+T known_part(const T& given) {
+  T part{};
+  std::memcpy(&part, &given, std::min<std::size_t>(given.struct_size, sizeof(T)));
+  return part;
+}
+
+// A function or a kernel of a plugin; its context ends with it. What the struct does not cover is
+// empty.
+template <class T>
+class Adopted {
+ public:
+  explicit Adopted(const T& given) : part_(known_part(given)) {
+    if (!GREVY_COVERS(&given, plugin)) part_.plugin = {};
+    if (!GREVY_COVERS(&given, component)) part_.component = {};
+  }
+  Adopted(Adopted&& other) noexcept : part_(std::exchange(other.part_, T{})) {}
+  Adopted& operator=(Adopted&&) = delete;
+  ~Adopted() {
+    if (part_.destroy != nullptr) part_.destroy(part_.context);
+  }
+  const T& operator*() const { return part_; }
+  const T* operator->() const { return &part_; }
+
+ private:
+  T part_;
+};
+
+// Says how much of a struct of a plugin this host has filled.
+template <class T>
+void say_filled(T& info) {
+  info.struct_size = std::min<std::uint32_t>(info.struct_size, sizeof(T));
+}
+
+// What a pointer of a plugin points to, `count` of it. Errors: invalid_value for NULL.
+template <class T>
+T* needed_room(T* room, const char* what, std::uint64_t count = 1) {
+  if (room == nullptr && count > 0)
+    throw Error(ErrorCode::invalid_value, std::string("found NULL for ") + what);
+  return room;
 }
 
 // A tensor that must be there. Errors: invalid_value.

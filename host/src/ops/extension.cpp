@@ -33,6 +33,7 @@ std::int32_t describe_op(std::uint32_t op, grevy_op_info* info, const grevy_erro
     info->op = op;
     info->name = detail::text_of(row.name);
     info->takes = detail::text_of(takes(op));
+    say_filled(*info);
   });
 }
 

@@ -42,23 +42,22 @@ std::vector<grevy_view> views_of(const Tensors& tensors) {
 // A grevy_kernel; the context ends with it. Saved tensors are the inputs, the outputs, the kept.
 class PluginKernel : public Backward {
  public:
-  PluginKernel(const grevy_kernel& kernel, std::size_t input_count, std::size_t output_count)
-      : Backward(detail::repaired(detail::view(kernel.name), detail::max_name)),
-        kernel_(kernel),
+  PluginKernel(Adopted<grevy_kernel> kernel, std::size_t input_count, std::size_t output_count)
+      : Backward(Origin::of(*kernel)),
+        kernel_(std::move(kernel)),
         input_count_(input_count),
-        output_count_(output_count) {}
-  ~PluginKernel() override {
-    if (kernel_.destroy != nullptr) kernel_.destroy(kernel_.context);
+        output_count_(output_count) {
+    if (kernel_->forward == nullptr)
+      throw Error(ErrorCode::invalid_value, "a kernel needs a forward");
   }
 
   void forward(const Tensors& inputs, const Tensors& outputs, const Tensors& kept) const {
-    call("forward", kernel_.forward, views_of(inputs), views_of(outputs), views_of(kept), {}, {});
+    call("forward", kernel_->forward, views_of(inputs), views_of(outputs), views_of(kept), {}, {});
   }
 
   Tensors run(const Tensors& saved, const Tensors& gradients,
               const std::vector<bool>& wanted) override {
-    if (kernel_.backward == nullptr)
-      throw Error(ErrorCode::unimplemented, name() + " has no gradient");
+    if (kernel_->backward == nullptr) throw Error(ErrorCode::unimplemented, "has no gradient");
     const auto outputs_at = saved.begin() + static_cast<std::ptrdiff_t>(input_count_);
     const auto kept_at = outputs_at + static_cast<std::ptrdiff_t>(output_count_);
     const Tensors inputs(saved.begin(), outputs_at);
@@ -66,7 +65,7 @@ class PluginKernel : public Backward {
     for (const at::Tensor& gradient : gradients) given.push_back(gradient.contiguous());
     for (std::size_t i = 0; i < inputs.size(); ++i)
       results.push_back(wanted[i] ? at::empty_like(inputs[i]) : at::Tensor());
-    call("backward", kernel_.backward, views_of(inputs), views_of({outputs_at, kept_at}),
+    call("backward", kernel_->backward, views_of(inputs), views_of({outputs_at, kept_at}),
          views_of({kept_at, saved.end()}), views_of(given), views_of(results));
     return results;
   }
@@ -75,7 +74,7 @@ class PluginKernel : public Backward {
   using Slot = std::int32_t (*)(void*, const grevy_kernel_views*, const grevy_error_sink*);
   using Views = std::vector<grevy_view>;
 
-  void call(std::string_view operation, Slot slot, const Views& inputs, const Views& outputs,
+  void call(const std::string& operation, Slot slot, const Views& inputs, const Views& outputs,
             const Views& kept, const Views& output_gradients, const Views& input_gradients) const {
     grevy_kernel_views views{};
     views.struct_size = sizeof(views);
@@ -87,12 +86,10 @@ class PluginKernel : public Backward {
     views.kept_count = kept.size();
     views.output_gradients = output_gradients.empty() ? nullptr : output_gradients.data();
     views.input_gradients = input_gradients.empty() ? nullptr : input_gradients.data();
-    detail::ErrorCatcher({"", name(), operation}).run([&](auto* errors) {
-      return slot(kernel_.context, &views, errors);
-    });
+    origin().call(operation, [&](auto* errors) { return slot(kernel_->context, &views, errors); });
   }
 
-  grevy_kernel kernel_;
+  Adopted<grevy_kernel> kernel_;
   std::size_t input_count_, output_count_;
 };
 
@@ -117,9 +114,7 @@ Tensors make_buffers(const grevy_buffer* buffers, std::uint64_t count, const at:
     throw Error(ErrorCode::invalid_value, "found " + std::to_string(count) + " buffers");
   Tensors made;
   for (std::uint64_t i = 0; i < count; ++i) {
-    const at::IntArrayRef sizes(buffers[i].sizes,
-                                buffers[i].sizes == nullptr ? 0 : buffers[i].dims);
-    check_sizes(sizes);
+    const at::IntArrayRef sizes = sizes_of(buffers[i].sizes, buffers[i].dims);
     made.push_back(
         at::empty(sizes, at::TensorOptions().dtype(dtype_of(buffers[i].dtype)).device(device)));
   }
@@ -131,9 +126,9 @@ std::int32_t run(const grevy_kernel* kernel, grevy_tensor* const* inputs, std::u
                  std::uint64_t kept_count, grevy_tensor** results, const grevy_error_sink* errors) {
   return answer("run", errors, [&] {
     GREVY_NEEDS(grevy_kernel, kernel, destroy);
-    auto plugin = std::make_unique<PluginKernel>(*kernel, input_count, output_count);
-    if (kernel->forward == nullptr || !detail::is_name(plugin->name()))
-      throw Error(ErrorCode::invalid_value, "a kernel needs a name and a forward");
+    auto plugin =
+        std::make_unique<PluginKernel>(Adopted<grevy_kernel>(*kernel), input_count, output_count);
+    needed_room(results, "the results", output_count);
     const Tensors given = needed(inputs, input_count, "the inputs");
     const Tensors plain = plain_inputs(given);
     const Tensors made = make_buffers(outputs, output_count, given[0].device());

@@ -26,19 +26,19 @@ struct Shape {
 
 // What a plugin that has no second derivative leaves in the graph of the first.
 struct Refusal : autograd::Node {
-  explicit Refusal(std::string plugin_name) : function(std::move(plugin_name)) {}
+  explicit Refusal(Origin whose) : origin(std::move(whose)) {}
   autograd::variable_list apply(autograd::variable_list&&) override {
-    throw Error(ErrorCode::unimplemented, function + " has no second derivative");
+    throw origin.error(ErrorCode::unimplemented, "has no second derivative");
   }
-  std::string name() const override { return function; }
-  std::string function;
+  std::string name() const override { return origin.name; }
+  Origin origin;
 };
 
 // What the plugin computed with is its own business: the results may depend on whatever went in,
 // also where neither gradients nor saved tensors tell.
 void refuse_second(Tensors& results, const Tensors& from, const autograd::edge_list& inputs,
-                   const std::string& name) {
-  const auto node = std::shared_ptr<Refusal>(new Refusal(name), autograd::deleteNode);
+                   const Origin& origin) {
+  const auto node = std::shared_ptr<Refusal>(new Refusal(origin), autograd::deleteNode);
   autograd::edge_list edges = autograd::collect_next_edges(from);
   edges.insert(edges.end(), inputs.begin(), inputs.end());
   node->set_next_edges(std::move(edges));
@@ -60,7 +60,7 @@ class PluginNode : public autograd::Node {
   // After the history of the outputs is set; is_output: a saved tensor that is one of them.
   void save(const at::Tensor& tensor, bool is_output) { saved_.emplace_back(tensor, is_output); }
 
-  std::string name() const override { return backward_->name(); }
+  std::string name() const override { return backward_->origin().name; }
 
   void release_variables() override {
     const std::lock_guard<std::mutex> lock(mutex_);
@@ -68,24 +68,44 @@ class PluginNode : public autograd::Node {
   }
 
   autograd::variable_list apply(autograd::variable_list&& given) override {
+    const Origin& origin = backward_->origin();
+    try {
+      return differentiated(std::move(given));
+    } catch (const PluginError&) {
+      throw;
+    } catch (const Error& e) {
+      throw origin.error(e.code(), e.what());
+    } catch (const c10::Error& e) {
+      throw origin.error(ErrorCode::invalid_value, detail::reason(e));
+    }
+  }
+
+ private:
+  // The lock is not held while the plugin computes: it may come back here, as may other threads.
+  Tensors unpacked() {
     const std::lock_guard<std::mutex> lock(mutex_);
-    Tensors gradients = std::move(given), saved;
+    Tensors saved;
+    for (autograd::SavedVariable& s : saved_) saved.push_back(s.unpack(shared_from_this()));
+    return saved;
+  }
+
+  Tensors differentiated(Tensors gradients) {
     for (std::size_t i = 0; i < outputs_.size(); ++i)
       if (!gradients[i].defined()) gradients[i] = at::zeros(outputs_[i].sizes, outputs_[i].options);
-    for (autograd::SavedVariable& s : saved_) saved.push_back(s.unpack(shared_from_this()));
+    const Tensors saved = unpacked();
     std::vector<bool> wanted;
-    for (std::size_t i = 0; i < inputs_.size(); ++i) wanted.push_back(should_compute_output(i));
+    for (std::size_t i = 0; i < inputs_.size(); ++i)
+      wanted.push_back(task_should_compute_output(i));
     const bool recorded = at::GradMode::is_enabled() && backward_->is_recorded();
     Tensors results = run(saved, gradients, wanted, recorded);
     check(results, wanted);
     if (at::GradMode::is_enabled() && !recorded) {
       gradients.insert(gradients.end(), saved.begin(), saved.end());
-      refuse_second(results, gradients, next_edges(), name());
+      refuse_second(results, gradients, next_edges(), backward_->origin());
     }
     return results;
   }
 
- private:
   Tensors run(const Tensors& saved, const Tensors& gradients, const std::vector<bool>& wanted,
               bool recorded) const {
     const at::AutoGradMode mode(recorded);
@@ -95,10 +115,15 @@ class PluginNode : public autograd::Node {
   void check(Tensors& results, const std::vector<bool>& wanted) const {
     for (std::size_t i = 0; i < results.size(); ++i) {
       if (!wanted[i]) results[i] = at::Tensor();
-      if (!results[i].defined() || results[i].sizes() == inputs_[i].sizes) continue;
+      if (!results[i].defined()) continue;
       std::ostringstream text;
-      text << name() << ": the gradient of input " << i << " has the shape " << results[i].sizes()
-           << "; must be " << at::IntArrayRef(inputs_[i].sizes);
+      text << "the gradient of input " << i << " has the ";
+      if (!results[i].is_floating_point()) {
+        text << "type " << at::toString(results[i].scalar_type()) << "; must be floating-point";
+        throw Error(ErrorCode::invalid_type, text.str());
+      }
+      if (results[i].sizes() == inputs_[i].sizes) continue;
+      text << "shape " << results[i].sizes() << "; must be " << at::IntArrayRef(inputs_[i].sizes);
       throw Error(ErrorCode::invalid_value, text.str());
     }
   }
@@ -109,7 +134,36 @@ class PluginNode : public autograd::Node {
   std::vector<autograd::SavedVariable> saved_;
 };
 
+// The place of a tensor in a list, or its end.
+std::size_t place_of(const at::Tensor& tensor, const Tensors& list) {
+  const auto found = std::find_if(list.begin(), list.end(),
+                                  [&](const at::Tensor& t) { return t.is_same(tensor); });
+  return static_cast<std::size_t>(found - list.begin());
+}
+
+// Every output has its number; those that cannot have gradients are left without the node.
+void set_histories(Tensors& outputs, const std::shared_ptr<PluginNode>& node) {
+  for (at::Tensor& output : outputs) {
+    if (autograd::isDifferentiableType(output.scalar_type()))
+      autograd::set_history(output, node);
+    else
+      node->add_input_metadata(autograd::Node::undefined_input{});
+  }
+}
+
 }  // namespace
+
+Origin Origin::checked(Origin origin) {
+  if (!detail::is_name(origin.name))
+    throw Error(ErrorCode::invalid_value, "a function needs a name");
+  return origin;
+}
+
+PluginError Origin::error(ErrorCode code, const std::string& reason,
+                          const std::string& operation) const {
+  const bool is_named = component_or_name() == name;
+  return {code, is_named ? reason : name + ": " + reason, plugin, component_or_name(), operation};
+}
 
 std::vector<at::Tensor> attach(std::unique_ptr<Backward> backward,
                                const std::vector<at::Tensor>& inputs,
@@ -121,13 +175,11 @@ std::vector<at::Tensor> attach(std::unique_ptr<Backward> backward,
   const auto node = std::shared_ptr<PluginNode>(new PluginNode(std::move(backward), inputs, values),
                                                 autograd::deleteNode);
   node->set_next_edges(autograd::collect_next_edges(inputs));
-  for (at::Tensor& output : outputs) autograd::set_history(output, node);
+  set_histories(outputs, node);
   for (const at::Tensor& tensor : saved) {
-    const auto value = std::find_if(values.begin(), values.end(),
-                                    [&](const at::Tensor& v) { return v.is_same(tensor); });
-    const bool is_output = value != values.end();
-    node->save(is_output ? outputs[static_cast<std::size_t>(value - values.begin())] : tensor,
-               is_output);
+    const std::size_t place = place_of(tensor, values);
+    const bool is_output = place < values.size() && place_of(tensor, inputs) == inputs.size();
+    node->save(is_output ? outputs[place] : tensor, is_output);
   }
   return outputs;
 }

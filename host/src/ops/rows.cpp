@@ -2,6 +2,7 @@
 
 #include <grevy/error.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <iterator>
 #include <optional>
@@ -29,26 +30,59 @@ T clamp(A a) {
   return at::clamp(a.tensor(0), bound(0), bound(1));
 }
 
+at::Device device_of(const std::string& text) {
+  const at::Device device(text);
+  if (device.is_cpu() || device.is_cuda()) return device;
+  throw Error(ErrorCode::invalid_value,
+              "found the device \"" + text + "\"; must be cpu, cuda or cuda:N");
+}
+
 T to(A a) {
   const T like = a.tensor(1);
   T x = a.tensor(0);
   if (like.defined()) x = x.to(like.device(), like.scalar_type());
   if (a.has(0)) x = x.to(dtype_of(static_cast<std::uint64_t>(a.integer(0))));
-  return a.has(1) ? x.to(at::Device(a.text(1))) : x;
+  return a.has(1) ? x.to(device_of(a.text(1))) : x;
+}
+
+// A step beyond the axis is as one of its length, with which LibTorch does not count too far.
+std::int64_t step_along(const T& x, std::int64_t dim, std::int64_t step) {
+  return std::min(step, std::max<std::int64_t>(x.size(dim), 1));
 }
 
 T slice(A a) {
-  return at::slice(a.tensor(0), a.integer(0), a.integer(1),
+  const T x = a.tensor(0);
+  return at::slice(x, a.integer(0), a.integer(1),
                    a.has(2) ? c10::optional<std::int64_t>(a.integer(2)) : c10::nullopt,
-                   a.positive(3, 1));
+                   step_along(x, a.integer(0), a.positive(3, 1)));
+}
+
+T unfold(A a) {
+  const T x = a.tensor(0);
+  return x.unfold(a.integer(0), a.positive(1, 1), step_along(x, a.integer(0), a.positive(2, 1)));
+}
+
+T select(A a) {
+  const T x = a.tensor(0);
+  const std::int64_t size = x.size(a.integer(0)), index = a.integer(1);
+  if (index < -size || index >= size)
+    throw Error(ErrorCode::invalid_value, "found the index " + std::to_string(index) +
+                                              "; the axis has " + std::to_string(size));
+  return at::select(x, a.integer(0), index);
+}
+
+T expand(A a) {
+  const T wide = a.tensor(0).expand(a.list(0));
+  check_sizes(wide.sizes());
+  return wide;
 }
 
 T conv1d(A a) {
   const T bias = a.tensor(2);
   return at::conv1d(a.tensor(0), a.tensor(1),
                     bias.defined() ? c10::make_optional(bias) : c10::nullopt,
-                    at::IntArrayRef{a.positive(0, 1)}, at::IntArrayRef{a.integer(1)},
-                    at::IntArrayRef{a.positive(2, 1)}, a.positive(3, 1));
+                    at::IntArrayRef{a.small(0, 1, 1)}, at::IntArrayRef{a.small(1, 0, 0)},
+                    at::IntArrayRef{a.small(2, 1, 1)}, a.small(3, 1, 1));
 }
 
 T arange(A a) {
@@ -56,6 +90,11 @@ T arange(A a) {
   const double count = (end - start) / step;
   if (!(std::isfinite(count) && count <= static_cast<double>(max_elements)))
     throw Error(ErrorCode::invalid_value, "found bounds that hold more than 2^32 elements");
+  // LibTorch adds a step to them.
+  constexpr double most = static_cast<double>(std::int64_t{1} << 61);
+  for (std::size_t i = 0; i < 3; ++i)
+    if (a.scalar(i).isIntegral(true) && std::fabs(a.number(i)) > most)
+      throw Error(ErrorCode::invalid_value, "found whole bounds beyond 2^61");
   return at::arange(a.scalar(0), a.scalar(1), a.scalar(2), a.options(0, 3, GREVY_INT64));
 }
 
@@ -158,12 +197,10 @@ constexpr OpRow rows[] = {
     ROW(PERMUTE, "permute/1", "x", "dims:l", at::permute(a.tensor(0), a.list(0))),
     ROW(UNSQUEEZE, "unsqueeze/1", "x", "dim:i", at::unsqueeze(a.tensor(0), a.integer(0))),
     ROW(SQUEEZE, "squeeze/1", "x", "dim:i", at::squeeze(a.tensor(0), a.integer(0))),
-    ROW(EXPAND, "expand/1", "x", "sizes:l", a.tensor(0).expand(a.list(0))),
-    ROW(SELECT, "select/1", "x", "dim:i index:i",
-        at::select(a.tensor(0), a.integer(0), a.integer(1))),
+    ROW(EXPAND, "expand/1", "x", "sizes:l", expand(a)),
+    ROW(SELECT, "select/1", "x", "dim:i index:i", select(a)),
     ROW(SLICE, "slice/1", "x", "dim:i start:i? end:i? step:i?", slice(a)),
-    ROW(UNFOLD, "unfold/1", "x", "dim:i size:i step:i",
-        a.tensor(0).unfold(a.integer(0), a.positive(1, 1), a.positive(2, 1))),
+    ROW(UNFOLD, "unfold/1", "x", "dim:i size:i step:i", unfold(a)),
     ROW(FLIP, "flip/1", "x", "dims:l", at::flip(a.tensor(0), a.list(0))),
     ROW(CAT, "cat/1", "tensors*", "dim:i?", at::cat(a.tensors(), a.integer(0))),
     ROW(STACK, "stack/1", "tensors*", "dim:i?", at::stack(a.tensors(), a.integer(0))),

@@ -28,17 +28,16 @@ std::int32_t inspect(grevy_tensor* handle, grevy_tensor_info* info,
     info->device_index = tensor.device().has_index() ? tensor.device().index() : 0;
     info->is_contiguous = tensor.is_contiguous();
     info->requires_grad = tensor.requires_grad();
+    say_filled(*info);
   });
 }
 
 std::int32_t from_data(std::uint32_t dtype, const std::int64_t* sizes, std::uint64_t dims,
                        const void* data, grevy_tensor** tensor, const grevy_error_sink* errors) {
   return answer("from_data", errors, [&] {
-    const at::IntArrayRef shape(sizes, sizes == nullptr ? 0 : dims);
-    check_sizes(shape);
-    const at::Tensor made = at::empty(shape, dtype_of(dtype));
-    if (made.numel() > 0 && data == nullptr)
-      throw Error(ErrorCode::invalid_value, "found NULL for the data");
+    needed_room(tensor, "the tensor");
+    const at::Tensor made = at::empty(sizes_of(sizes, dims), dtype_of(dtype));
+    needed_room(data, "the data", static_cast<std::uint64_t>(made.numel()));
     if (made.numel() > 0) std::memcpy(made.data_ptr(), data, made.nbytes());
     *tensor = give(made);
   });
@@ -52,6 +51,7 @@ std::int32_t to_data(grevy_tensor* handle, std::uint32_t dtype, void* data, std:
       throw Error(ErrorCode::invalid_value, "found room for " + std::to_string(count) +
                                                 "; the tensor has " +
                                                 std::to_string(tensor.numel()) + " elements");
+    needed_room(data, "the data", count);
     const at::Tensor plain = tensor.detach().to(at::kCPU, dtype_of(dtype)).contiguous();
     if (count > 0) std::memcpy(data, plain.data_ptr(), plain.nbytes());
   });
@@ -67,7 +67,8 @@ std::int32_t assign(grevy_tensor* target, grevy_tensor* source, const grevy_erro
 std::int32_t make_generator(std::uint64_t seed, grevy_generator** generator,
                             const grevy_error_sink* errors) {
   return answer("make_generator", errors, [&] {
-    *generator = new grevy_generator{at::make_generator<at::CPUGeneratorImpl>(seed)};
+    *needed_room(generator, "the generator") =
+        new grevy_generator{at::make_generator<at::CPUGeneratorImpl>(seed)};
   });
 }
 

@@ -12,11 +12,18 @@
  *               host.
  *   Tensors     Handles in are borrowed. A handle out carries one reference: tensor_release of
  *               grevy_host gives it back.
- *   Errors      A wrong number of inputs, a NULL where a tensor is needed, a shape or a type that
- *               does not fit: GREVY_ERROR_INVALID_VALUE or _INVALID_TYPE with the operation's name
- *               and what it takes. Nothing aborts; what is no handle at all cannot be noticed.
- *   Limits      A tensor that is made here from sizes or bounds has at most 2^32 elements.
+ *   Errors      A wrong number of inputs, a NULL where a tensor, a list or room for a result is
+ *               needed, a shape or a type that does not fit: GREVY_ERROR_INVALID_VALUE or
+ *               _INVALID_TYPE with the operation's name and what it takes. A struct that does not
+ *               reach as far as its comment says: _INCOMPATIBLE. Nothing aborts; what is no handle
+ *               at all cannot be noticed. NULL for the error sink means that nobody asks why.
+ *   Growth      Of a struct of the plugin the host reads what struct_size covers. A struct that the
+ *               host fills has its struct_size set by the caller to its own sizeof; the host lowers
+ *               it to what it has filled, where it is older than the caller.
+ *   Limits      A tensor that is made here from sizes or bounds has at most 2^32 elements and 64
+ *               axes; a list has at most 4096 tensors.
  *   Threads     Everything is [any]: tensors that two threads use at a time are only read.
+ *               Recording is switched for the calling thread alone.
  */
 #ifndef GREVY_OPS_H
 #define GREVY_OPS_H
@@ -46,7 +53,7 @@ enum { GREVY_CPU = 1, GREVY_CUDA = 2, GREVY_OTHER_DEVICE = 99 };
 
 /* What a tensor is. The arrays are lent as long as the tensor lives. */
 typedef struct grevy_tensor_info {
-  uint32_t struct_size;   /* set by the caller */
+  uint32_t struct_size;   /* set by the caller, lowered by the host; see Growth */
   uint32_t dtype;         /* GREVY_FLOAT32 ... */
   uint64_t dims;          /* number of axes */
   const int64_t* sizes;   /* one per axis */
@@ -60,19 +67,20 @@ typedef struct grevy_tensor_info {
 
 /* Kinds of attributes. */
 enum {
-  GREVY_ATTRIBUTE_NONE = 0,     /* left out: the default */
-  GREVY_ATTRIBUTE_INTEGER = 1,  /* integer; booleans are 0 and 1 */
-  GREVY_ATTRIBUTE_NUMBER = 2,   /* number */
-  GREVY_ATTRIBUTE_INTEGERS = 3, /* count values of int64_t at data */
-  GREVY_ATTRIBUTE_TEXT = 4,     /* count bytes at data */
-  GREVY_ATTRIBUTE_GENERATOR = 5 /* data is a grevy_generator */
+  GREVY_ATTRIBUTE_NONE = 0,      /* left out: the default */
+  GREVY_ATTRIBUTE_INTEGER = 1,   /* integer; also for a boolean: 0 and 1 */
+  GREVY_ATTRIBUTE_NUMBER = 2,    /* number */
+  GREVY_ATTRIBUTE_INTEGERS = 3,  /* count values of int64_t at data */
+  GREVY_ATTRIBUTE_TEXT = 4,      /* count bytes at data */
+  GREVY_ATTRIBUTE_GENERATOR = 5, /* data is a grevy_generator */
+  GREVY_ATTRIBUTE_BOOLEAN = 6 /* integer is 0 or 1; as a number it is a boolean, the weakest type */
 };
 
 /* What an operation is told beside its tensors; one of the members after kind. FROZEN. */
 typedef struct grevy_attribute {
   uint32_t kind;     /* GREVY_ATTRIBUTE_* */
   uint32_t reserved; /* 0 */
-  int64_t integer;   /* of GREVY_ATTRIBUTE_INTEGER */
+  int64_t integer;   /* of GREVY_ATTRIBUTE_INTEGER and _BOOLEAN */
   double number;     /* of GREVY_ATTRIBUTE_NUMBER */
   const void* data;  /* of the others, lent for the call */
   uint64_t count;    /* of what data points to */
@@ -186,7 +194,7 @@ enum {
 
 /* What an operation takes, for people and tools. The texts are constants of the host. */
 typedef struct grevy_op_info {
-  uint32_t struct_size; /* set by the caller */
+  uint32_t struct_size; /* set by the caller, lowered by the host; see Growth */
   uint32_t op;          /* its number */
   grevy_text name;      /* "conv1d/1" */
   grevy_text takes;     /* "(x, weight, bias?) [stride?, padding?, dilation?, groups?]" */
@@ -198,7 +206,8 @@ enum {
                                     given, so that it can be differentiated in its turn */
 };
 
-/* A function that brings its own gradient; see attach_function. */
+/* A function that brings its own gradient; see attach_function. It must reach to destroy; what is
+ * not covered behind it is empty. */
 typedef struct grevy_function {
   uint32_t struct_size;
   uint32_t flags;  /* GREVY_FUNCTION_*; without _TWICE a second derivative is refused by name */
@@ -206,15 +215,19 @@ typedef struct grevy_function {
   void* context;   /* the plugin's own; ends with destroy */
   /* From the gradients of the outputs (never NULL; zeros where none came) to those of the inputs:
    * a slot per input, NULL at first and left so for "no gradient". wanted: a slot per input, 0
-   * where a gradient would not be used. Called without recording, with GREVY_FUNCTION_TWICE as the
-   * caller of the backward pass has it. One thread at a time per function, not always the one that
-   * made it. */
+   * where this backward pass does not use a gradient. Called without recording, with
+   * GREVY_FUNCTION_TWICE as the caller of the backward pass has it. [any] Not always from the
+   * thread that made it, and from several at a time where several differentiate one graph: a
+   * context that is written to needs a lock. It may start backward passes of its own. */
   int32_t (*backward)(void* context, grevy_tensor* const* saved, uint64_t saved_count,
                       grevy_tensor* const* gradients, uint64_t gradient_count,
                       const uint32_t* wanted, grevy_tensor** input_gradients, uint64_t input_count,
                       const grevy_error_sink* errors);
   /* Once, when nobody needs the function any more, from any thread. May be NULL. */
   void (*destroy)(void* context);
+  /* Whose function it is, for errors, which arise long after the component was called; copied. */
+  grevy_text plugin;    /* its id */
+  grevy_text component; /* its name */
 } grevy_function;
 
 /* What the host gives for GREVY_OPS_EXTENSION; constant until the process ends. */
@@ -238,8 +251,8 @@ typedef struct grevy_ops {
   void (*release)(grevy_tensor* tensor);
   /* The caller sets info->struct_size. Errors: INVALID_VALUE (NULL). */
   int32_t (*inspect)(grevy_tensor* tensor, grevy_tensor_info* info, const grevy_error_sink* errors);
-  /* A tensor on the CPU with a copy of row-major elements. data may be NULL where there are none.
-   * Errors: INVALID_VALUE (sizes), INVALID_TYPE. */
+  /* A tensor on the CPU with a copy of row-major elements. sizes may be NULL where dims is 0: a
+   * scalar; data where there are no elements. Errors: INVALID_VALUE (sizes), INVALID_TYPE. */
   int32_t (*from_data)(uint32_t dtype, const int64_t* sizes, uint64_t dims, const void* data,
                        grevy_tensor** tensor, const grevy_error_sink* errors);
   /* Writes all elements, row-major and converted to dtype, into `count` places of that type; count
@@ -271,10 +284,11 @@ typedef struct grevy_ops {
                            uint32_t create_graph, grevy_tensor** results,
                            const grevy_error_sink* errors);
   /* Gives values that the plugin has computed from `inputs`, unrecorded, a history of one step: the
-   * function's backward. `outputs` are new handles that share the values' memory. `saved`: what
-   * backward will be given, inputs and values among them or others; changed in the meantime they
-   * are an error of the backward pass. The context is the host's from the call on, also when it
-   * fails. Errors: INVALID_VALUE. */
+   * function's backward. `outputs` are new handles that share the values' memory; those of types
+   * that have no gradients, as integers, are no results of the history. `saved`: what backward will
+   * be given, inputs and values among them or others; changed in the meantime they are an error of
+   * the backward pass. The context is the host's from the call on, also when it fails, unless the
+   * struct does not reach to destroy. Errors: INVALID_VALUE. */
   int32_t (*attach_function)(const grevy_function* function, grevy_tensor* const* inputs,
                              uint64_t input_count, grevy_tensor* const* saved, uint64_t saved_count,
                              grevy_tensor* const* values, grevy_tensor** outputs,

@@ -94,30 +94,52 @@ inline Tensor dropout(const Tensor& x, double probability, const Generator& gene
   return run(GREVY_OP_DROPOUT, {x.handle()}, {number(probability), generator.attribute()});
 }
 
+// Without a type named, that of the number: bool, int64 or float32.
 inline Tensor full(IntArrayRef sizes, const Scalar& value, const TensorOptions& options = {}) {
-  return run(GREVY_OP_FULL, {nullptr}, {list(sizes), number(value), type(options.dtype())})
+  const ScalarType own = value.is_boolean() ? kBool : value.is_integral() ? kLong : kFloat;
+  return run(GREVY_OP_FULL, {nullptr},
+             {list(sizes), number(value), type(options.dtype_opt().value_or(own))})
       .to(options.device());
 }
 inline Tensor zeros(IntArrayRef sizes, const TensorOptions& options = {}) {
-  return full(sizes, 0, options);
+  return full(sizes, 0, options.dtype(options.dtype()));
 }
 inline Tensor ones(IntArrayRef sizes, const TensorOptions& options = {}) {
-  return full(sizes, 1, options);
+  return full(sizes, 1, options.dtype(options.dtype()));
 }
 // To be written to.
 inline Tensor empty(IntArrayRef sizes, const TensorOptions& options = {}) {
-  return full(sizes, 0, options);
+  return zeros(sizes, options);
 }
-inline Tensor full_like(const Tensor& x, const Scalar& value) {
-  return run(GREVY_OP_FULL, {x.handle()}, {list(x.sizes()), number(value)});
+// What the options do not name is as of x.
+inline Tensor full_like(const Tensor& x, const Scalar& value, const TensorOptions& options = {}) {
+  return run(GREVY_OP_FULL, {x.handle()},
+             {list(x.sizes()), number(value), type(options.dtype_opt())})
+      .to(TensorOptions(options.device_opt().value_or(x.device())));
 }
-inline Tensor zeros_like(const Tensor& x) { return full_like(x, 0); }
-inline Tensor ones_like(const Tensor& x) { return full_like(x, 1); }
-inline Tensor empty_like(const Tensor& x) { return full_like(x, 0); }
-inline Tensor arange(const Scalar& start, const Scalar& end, const TensorOptions& options = kLong) {
+inline Tensor zeros_like(const Tensor& x, const TensorOptions& options = {}) {
+  return full_like(x, 0, options);
+}
+inline Tensor ones_like(const Tensor& x, const TensorOptions& options = {}) {
+  return full_like(x, 1, options);
+}
+inline Tensor empty_like(const Tensor& x, const TensorOptions& options = {}) {
+  return full_like(x, 0, options);
+}
+// Without a type named, int64 where all bounds are whole, else float32.
+inline Tensor arange(const Scalar& start, const Scalar& end, const Scalar& step,
+                     const TensorOptions& options = {}) {
+  const bool is_whole = start.is_integral() && end.is_integral() && step.is_integral();
   return run(GREVY_OP_ARANGE, {nullptr},
-             {number(start), number(end), number(1), type(options.dtype())})
+             {number(start), number(end), number(step),
+              type(options.dtype_opt().value_or(is_whole ? kLong : kFloat))})
       .to(options.device());
+}
+inline Tensor arange(const Scalar& start, const Scalar& end, const TensorOptions& options = {}) {
+  return arange(start, end, 1, options);
+}
+inline Tensor arange(const Scalar& end, const TensorOptions& options = {}) {
+  return arange(0, end, 1, options);
 }
 // A copy of values, row-major.
 template <class T>

@@ -1,16 +1,20 @@
-// JSON for the options of portable plugins: the part of nlohmann::json that grevy/options.hpp uses.
+// JSON for the options of portable plugins: the part of nlohmann::json that grevy/options.hpp uses,
+// with its results: numbers of up to 64 bits are whole, of two members with one key the last one
+// counts, numbers are written with as few digits as give them again. No locale has a say.
 #ifndef GREVY_PORTABLE_JSON_HPP
 #define GREVY_PORTABLE_JSON_HPP
 
+#include <grevy/detail/text.hpp>
+
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <cstdint>
-#include <cstdio>
-#include <cstdlib>
 #include <map>
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <type_traits>
 #include <utility>
 #include <variant>
@@ -32,26 +36,28 @@ class Json {
     return json;
   }
 
-  // Text that is no JSON, or nested deeper than 32 levels, throws std::invalid_argument; with
-  // `allow_exceptions` false it gives null.
+  // Text that is no JSON, is no UTF-8, has a number beyond what a double holds or is nested deeper
+  // than 32 levels throws std::invalid_argument; with `allow_exceptions` false it gives null.
   static Json parse(std::string_view text, std::nullptr_t = nullptr, bool allow_exceptions = true);
 
   bool is_null() const { return holds<std::nullptr_t>(); }
   bool is_boolean() const { return holds<bool>(); }
-  bool is_number_integer() const { return holds<std::int64_t>(); }
+  bool is_number_integer() const { return holds<std::int64_t>() || holds<std::uint64_t>(); }
   bool is_number() const { return is_number_integer() || holds<double>(); }
   bool is_string() const { return holds<std::string>(); }
   bool is_array() const { return holds<Array>(); }
   bool is_object() const { return holds<Object>(); }
 
-  // The caller has asked for the type; a number is either kind. Errors: std::bad_variant_access.
+  // The caller has asked for the type; a number is of any kind. Errors: std::bad_variant_access.
   template <class T>
   T get() const {
-    if constexpr (std::is_arithmetic_v<T> && !std::is_same_v<T, bool>)
-      return is_number_integer() ? static_cast<T>(std::get<std::int64_t>(value_))
-                                 : static_cast<T>(std::get<double>(value_));
-    else
+    if constexpr (std::is_arithmetic_v<T> && !std::is_same_v<T, bool>) {
+      if (holds<std::int64_t>()) return static_cast<T>(std::get<std::int64_t>(value_));
+      if (holds<std::uint64_t>()) return static_cast<T>(std::get<std::uint64_t>(value_));
+      return static_cast<T>(std::get<double>(value_));
+    } else {
       return std::get<T>(value_);
+    }
   }
   template <class T>
   T get_ref() const {
@@ -86,7 +92,10 @@ class Json {
   Object& object() { return std::get<Object>(value_); }
   const Object& object() const { return std::get<Object>(value_); }
 
-  std::variant<std::nullptr_t, bool, std::int64_t, double, std::string, Array, Object> value_;
+  // Of whole numbers std::uint64_t has those above the greatest std::int64_t.
+  std::variant<std::nullptr_t, bool, std::int64_t, std::uint64_t, double, std::string, Array,
+               Object>
+      value_;
 };
 
 namespace json_detail {
@@ -149,22 +158,65 @@ class Parser {
     return Json::of(std::move(values));
   }
 
+  // Digits from `at` on; where they end, or `at` where there are none.
+  std::size_t digits_end(std::size_t at) const {
+    while (at < text_.size() && text_[at] >= '0' && text_[at] <= '9') ++at;
+    return at;
+  }
+  bool is_one_of(std::string_view letters, std::size_t at) const {
+    return at < text_.size() && letters.find(text_[at]) != std::string_view::npos;
+  }
+  // -? whole part, without a leading zero. What follows may be a fraction and an exponent.
   Json number() {
-    const std::size_t end = std::min(text_.find_first_not_of("+-.0123456789eE", at_), text_.size());
-    const std::string digits(text_.substr(at_, end - at_));
-    const std::size_t first = digits.find_first_not_of('-');
-    const bool is_begun = first <= 1 && first < digits.size() && digits[first] >= '0' &&
-                          digits[first] <= '9' &&
-                          !(digits[first] == '0' && first + 1 < digits.size() &&
-                            digits[first + 1] >= '0' && digits[first + 1] <= '9');
-    char* stop = nullptr;
-    const double value = std::strtod(digits.c_str(), &stop);
-    if (!is_begun || *stop != '\0' || digits.back() == '.') fail();
+    const std::size_t first = at_ + (peek() == '-' ? 1 : 0);
+    const std::size_t whole_end = digits_end(first);
+    if (whole_end == first || (text_[first] == '0' && whole_end > first + 1)) fail();
+    std::size_t end = whole_end;
+    if (is_one_of(".", end)) end = need_digits(end + 1);
+    if (is_one_of("eE", end)) end = need_digits(end + (is_one_of("+-", end + 1) ? 2 : 1));
+    const std::string_view token = text_.substr(at_, end - at_);
+    const Json value = end == whole_end ? whole(token) : Json(real(token));
     at_ = end;
-    const bool is_whole = digits.find_first_of(".eE") == std::string::npos;
-    if (is_whole && std::fabs(value) < 9.2e18)
-      return Json::of(static_cast<std::int64_t>(std::strtoll(digits.c_str(), nullptr, 10)));
-    return Json(value);
+    return value;
+  }
+  std::size_t need_digits(std::size_t at) const {
+    const std::size_t end = digits_end(at);
+    if (end == at) fail();
+    return end;
+  }
+  template <class T>
+  static bool read(std::string_view token, T& value) {
+    return std::from_chars(token.data(), token.data() + token.size(), value).ec == std::errc{};
+  }
+  Json whole(std::string_view token) const {
+    std::int64_t value = 0;
+    std::uint64_t large = 0;
+    if (read(token, value)) return Json::of(value);
+    return token[0] != '-' && read(token, large) ? Json::of(large) : Json(real(token));
+  }
+  // What is too near to 0 for a double is 0.
+  double real(std::string_view token) const {
+    double value = 0;
+    if (read(token, value)) return value;
+    if (leading_place(token) > 0) fail();
+    return token[0] == '-' ? -0.0 : 0.0;
+  }
+  // The decimal place of the first digit that is not 0: 1 for 1 to 9, -1 for 0.01 to 0.09.
+  static std::int64_t leading_place(std::string_view token) {
+    constexpr std::int64_t far = std::int64_t{1} << 40;  // no text is as long
+    const std::size_t mark = token.find_first_of("eE");
+    const std::string_view digits = token.substr(0, mark);
+    std::int64_t exponent = 0;
+    if (mark != std::string_view::npos) {
+      std::string_view written = token.substr(mark + 1);
+      const bool is_negative = written[0] == '-';
+      if (written[0] == '+') written.remove_prefix(1);
+      if (!read(written, exponent)) exponent = is_negative ? -far : far;
+      exponent = std::clamp(exponent, -far, far);
+    }
+    const auto first = static_cast<std::int64_t>(digits.find_first_of("123456789"));
+    const auto point = static_cast<std::int64_t>(std::min(digits.find('.'), digits.size()));
+    return exponent + (first < point ? point - first : point - first + 1);
   }
 
   std::string string() {
@@ -175,10 +227,17 @@ class Parser {
       if (peek() == '\\')
         escape(result);
       else
-        result += peek();
+        character(result);
     }
     ++at_;
     return result;
+  }
+  // Of UTF-8, and leaves the place at its last byte.
+  void character(std::string& result) {
+    const std::size_t size = detail::character_size(text_.substr(at_));
+    if (size == 0) fail();
+    result += text_.substr(at_, size);
+    at_ += size - 1;
   }
   void escape(std::string& result) {
     constexpr std::string_view letters = "\"\\/bfnrt", meant = "\"\\/\b\f\n\r\t";
@@ -233,31 +292,47 @@ class Parser {
 };
 
 inline std::string quoted(const std::string& text) {
+  constexpr std::string_view short_codes = "\b\f\n\r\t\"\\", letters = "bfnrt\"\\",
+                             digits = "0123456789abcdef";
   std::string result = "\"";
   for (const char c : text) {
-    char code[8];
-    std::snprintf(code, sizeof(code), "\\u%04x",
-                  static_cast<unsigned>(static_cast<unsigned char>(c)));
-    if (c == '"' || c == '\\')
-      (result += '\\') += c;
-    else if (static_cast<unsigned char>(c) < ' ')
-      result += code;
+    const std::size_t known = short_codes.find(c);
+    const auto code = static_cast<unsigned char>(c);
+    if (known != std::string_view::npos)
+      (result += '\\') += letters[known];
+    else if (code < ' ')
+      ((result += "\\u00") += digits[code / 16]) += digits[code % 16];
     else
       result += c;
   }
   return result + '"';
 }
 
-// As few digits as give the same number again.
+// As few digits as give the same number again, with an exponent below 1e-4 and from 1e15 on.
 inline std::string written(double number) {
   if (!std::isfinite(number)) return "null";
+  const std::string sign = std::signbit(number) ? "-" : "";
+  if (number == 0) return sign + "0.0";
+  // d.ddde+XX: digits, and where the point is among them.
   char text[40];
-  for (int digits = 15; digits <= 17; ++digits) {
-    std::snprintf(text, sizeof(text), "%.*g", digits, number);
-    if (std::strtod(text, nullptr) == number) break;
+  const char* end =
+      std::to_chars(text, text + sizeof(text), std::fabs(number), std::chars_format::scientific)
+          .ptr;
+  const std::string_view scientific(text, static_cast<std::size_t>(end - text));
+  const std::size_t mark = scientific.find('e');
+  std::string digits(scientific.substr(0, mark));
+  digits.erase(std::remove(digits.begin(), digits.end(), '.'), digits.end());
+  int exponent = 0;
+  std::from_chars(text + mark + (text[mark + 1] == '+' ? 2 : 1), end, exponent);
+  const int point = exponent + 1, count = static_cast<int>(digits.size());
+  const auto at = static_cast<std::size_t>(std::max(point, 0));
+  if (point > 15 || point <= -4) {
+    const std::string rest = count > 1 ? "." + digits.substr(1) : "";
+    return sign + digits[0] + rest + std::string(scientific.substr(mark));
   }
-  const std::string result = text;
-  return result.find_first_of(".e") == std::string::npos ? result + ".0" : result;
+  if (point <= 0) return sign + "0." + std::string(static_cast<std::size_t>(-point), '0') + digits;
+  if (count <= point) return sign + digits + std::string(at - digits.size(), '0') + ".0";
+  return sign + digits.substr(0, at) + "." + digits.substr(at);
 }
 
 }  // namespace json_detail
@@ -274,6 +349,7 @@ inline Json Json::parse(std::string_view text, std::nullptr_t, bool allow_except
 inline std::string Json::dump() const {
   if (is_null()) return "null";
   if (is_boolean()) return get<bool>() ? "true" : "false";
+  if (holds<std::uint64_t>()) return std::to_string(get<std::uint64_t>());
   if (is_number_integer()) return std::to_string(get<std::int64_t>());
   if (is_number()) return json_detail::written(get<double>());
   if (is_string()) return json_detail::quoted(get_ref<const std::string&>());

@@ -2,8 +2,7 @@
 #ifndef GREVY_PORTABLE_LIBRARY_HPP
 #define GREVY_PORTABLE_LIBRARY_HPP
 
-#include <grevy/detail/text.hpp>
-#include <grevy/error.hpp>
+#include <grevy/detail/guard.hpp>
 #include <grevy/ops.h>
 
 #include <atomic>
@@ -12,6 +11,7 @@
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 namespace grevy::portable {
@@ -25,26 +25,44 @@ inline const grevy_ops* operations() { return table; }
 // Called before anything of a component is made. Errors: incompatible.
 inline void enter(const grevy_host* host) {
   if (operations() != nullptr) return;
-  const void* found = host->extension(host, detail::text_of(GREVY_OPS_EXTENSION));
-  if (found == nullptr)
+  const auto* found =
+      static_cast<const grevy_ops*>(host->extension(host, detail::text_of(GREVY_OPS_EXTENSION)));
+  if (found == nullptr || !GREVY_COVERS(found, release_generator))
     throw Error(ErrorCode::incompatible, "needs a host with " GREVY_OPS_EXTENSION);
-  table = static_cast<const grevy_ops*>(found);
+  table = found;
 }
 
-// A call that reports through a sink: what it reports is thrown as an Error.
+// The component whose code runs on this thread; empty: none. What it leaves in a graph takes these
+// names along, for errors of the backward pass.
+struct Running {
+  std::string_view plugin, component;
+};
+__attribute__((visibility("hidden"))) inline thread_local Running running;
+
+// Sets it for a scope.
+class RunningScope {
+ public:
+  RunningScope(std::string_view plugin, std::string_view component)
+      : before_(std::exchange(running, {plugin, component})) {}
+  ~RunningScope() { running = before_; }
+  RunningScope(const RunningScope&) = delete;
+  RunningScope& operator=(const RunningScope&) = delete;
+
+ private:
+  Running before_;
+};
+
+// Calls with a sink: what is reported is thrown, as a PluginError where it names a component.
 template <class Call>
 void checked(Call&& call) {
-  std::string message;
-  grevy_error_sink sink{};
-  sink.struct_size = sizeof(sink);
-  sink.context = &message;
-  sink.report = [](void* context, const grevy_error_info* info) {
-    *static_cast<std::string*>(context) = detail::repaired(detail::view(info->message));
-  };
   if (operations() == nullptr)
     throw Error(ErrorCode::invalid_state, "tensors exist from a component's constructor on");
-  const std::int32_t code = call(*operations(), &sink);
-  if (code != GREVY_OK) throw Error(static_cast<ErrorCode>(code), message);
+  try {
+    detail::ErrorCatcher({}).run([&](auto* errors) { return call(*operations(), errors); });
+  } catch (const PluginError& e) {
+    if (!e.component().empty()) throw;
+    throw Error(e.code(), e.message());
+  }
 }
 
 // Lists of whole numbers: sizes, axes. Lent.
@@ -82,15 +100,20 @@ class IntArrayRef {
   std::size_t size_ = 0;
 };
 
-// A number of either kind.
+// A number of any kind.
 struct Scalar {
   template <class T, class = std::enable_if_t<std::is_arithmetic_v<T>>>
   Scalar(T value) {
-    attribute.kind = std::is_floating_point_v<T> ? GREVY_ATTRIBUTE_NUMBER : GREVY_ATTRIBUTE_INTEGER;
+    attribute.kind = std::is_same_v<T, bool>       ? GREVY_ATTRIBUTE_BOOLEAN
+                     : std::is_floating_point_v<T> ? GREVY_ATTRIBUTE_NUMBER
+                                                   : GREVY_ATTRIBUTE_INTEGER;
     attribute.number = static_cast<double>(value);
     if constexpr (!std::is_floating_point_v<T>)
       attribute.integer = static_cast<std::int64_t>(value);
   }
+  bool is_boolean() const { return attribute.kind == GREVY_ATTRIBUTE_BOOLEAN; }
+  // Booleans as well.
+  bool is_integral() const { return attribute.kind != GREVY_ATTRIBUTE_NUMBER; }
   grevy_attribute attribute{};
 };
 

@@ -78,6 +78,10 @@ class Tensor {
   // As the functions of the same names in functions.hpp.
   Tensor to(ScalarType type) const;
   Tensor to(const Device& device) const;
+  Tensor to(DeviceType device) const { return to(Device(device)); }
+  Tensor to(const Device& device, ScalarType type) const {
+    return to(TensorOptions(type).device(device));
+  }
   Tensor to(const TensorOptions& options) const;
   Tensor clone() const;
   Tensor contiguous() const;
@@ -188,7 +192,8 @@ inline std::int64_t Tensor::size(std::int64_t axis) const {
 inline ScalarType Tensor::scalar_type() const { return static_cast<ScalarType>(inspected().dtype); }
 inline Device Tensor::device() const {
   const grevy_tensor_info info = inspected();
-  return {static_cast<DeviceType>(info.device_type), info.device_index};
+  const auto type = static_cast<DeviceType>(info.device_type);
+  return {type, type == kCUDA ? info.device_index : -1};
 }
 
 // The number of a C++ type.
@@ -266,7 +271,8 @@ inline Tensor Tensor::to(const Device& device) const {
 }
 inline Tensor Tensor::to(const TensorOptions& options) const {
   const std::string name = options.device().str();
-  return run(GREVY_OP_TO, {handle_}, {type(options.dtype()), text(name)});
+  return run(GREVY_OP_TO, {handle_},
+             {type(options.dtype_opt()), options.has_device() ? text(name) : none()});
 }
 
 #define GREVY_UNARY(name, OP) \

@@ -42,6 +42,12 @@ class Context {
                detail::text_of(message));
   }
 
+  // A C table of further services of the host by id ("grevy.kernel/1"), alive as long as the host;
+  // null where it has none. From any thread.
+  const void* extension(std::string_view id) const {
+    return host_->extension(host_, detail::text_of(id));
+  }
+
   // Another component, by the host, as an experiment would make it: Ref is ModelRef, CriterionRef
   // or SolverRef; spec is {"name": ..., options ...}. It gets this component's device and
   // num_input, and a seed of its own derived from this one's and `purpose`. The caller owns it; its

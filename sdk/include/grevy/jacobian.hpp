@@ -2,9 +2,14 @@
 // Schneider et al. 2025, arXiv:2502.12977): half the mean squared Frobenius norm of
 // d embedding / d input.
 //
-// The functions keep no state: call them from any thread, with gradients switched on.
+// The functions keep no state: call them from any thread, with gradients switched on. Beside those
+// below there is backward_for(tensors, loss): gradients for these tensors alone, not for the
+// windows that a penalty was differentiated with respect to, whose own gradient nobody wants. For
+// Solver::backward().
 #ifndef GREVY_JACOBIAN_HPP
 #define GREVY_JACOBIAN_HPP
+
+#include <grevy/detail/derivative.hpp>
 
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/csrc/autograd/custom_function.h>
@@ -22,9 +27,8 @@ class SumOfSquares : public torch::autograd::Function<SumOfSquares> {
  public:
   static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& x) {
     context->save_for_backward({x});
-    const at::Tensor flat =
-        x.is_non_overlapping_and_dense() ? x.as_strided({x.numel()}, {1}) : x.reshape({-1});
-    return at::dot(flat, flat);
+    const at::Tensor flat = flattened(x);
+    return at::matmul(flat, flat);
   }
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
                                                  const torch::autograd::variable_list& gradients) {
@@ -67,13 +71,6 @@ inline at::Tensor projected_jacobian_penalty(const at::Tensor& input, const at::
   for (std::int64_t k = 0; k < count; ++k)
     sum = sum + detail::squared_derivative(input, embedding, directions[k].to(embedding.options()));
   return sum * (static_cast<double>(width) / static_cast<double>(2 * count * batch));
-}
-
-// Gradients of a loss for these tensors alone: not for the windows that a penalty was
-// differentiated with respect to, whose own gradient nobody wants. For Solver::backward().
-inline void backward_for(const std::vector<at::Tensor>& tensors, const at::Tensor& loss) {
-  if (tensors.empty()) return loss.backward();  // says what is wrong
-  loss.backward({}, {}, /*create_graph=*/false, at::TensorList(tensors));
 }
 
 // Independent Gaussian directions of length 1, float32 (K, B, D), drawn on the CPU from a generator

@@ -153,7 +153,16 @@ Tensor tensor(const std::vector<T>& values) {
   return Tensor::taken(made);
 }
 
-// Operations of this thread are, or are not, recorded for a scope.
+// Whether operations of this thread are recorded.
+struct GradMode {
+  static bool is_enabled() {
+    const std::uint32_t now = operations()->set_recording(1);
+    operations()->set_recording(now);
+    return now != 0;
+  }
+  static void set_enabled(bool recording) { operations()->set_recording(recording); }
+};
+// They are, or are not, for a scope.
 class AutoGradMode {
  public:
   explicit AutoGradMode(bool recording) : before_(operations()->set_recording(recording)) {}

@@ -175,7 +175,7 @@ struct Host::Impl {
     std::vector<fs::path> files;
     for (const auto& entry : fs::directory_iterator(folder, error))
       if (entry.path().extension() == ".so") files.push_back(entry.path());
-    if (error) return;
+    if (error) throw Error(ErrorCode::io, folder.string() + ": cannot be read: " + error.message());
     folders.push_back(fs::weakly_canonical(folder));
     std::sort(files.begin(), files.end());
     for (const fs::path& file : files) try {

@@ -1,0 +1,128 @@
+"""Which outcomes of conditions in host/ and sdk/ no test has seen, from what gcov counted.
+
+  branches.py BUILD [LIST]    a table by folder; the lines go to BUILD/untested.txt. With LIST: says
+                              what is new and what is gone, and ends with 1 if something is new.
+
+A line is untested if it never ran, or if a condition on it had one outcome only. A line of LIST is
+"FILE: TEXT": the source line, not its number, so that the list stays true when lines move.
+
+gcov counts more branches than the source has: every call that may throw, the clean-up of temporaries
+behind such a call, guards of local statics. Those are told by gcov (throw), by neither outcome being
+there though the line ran (what a condition before them kept from running is seen at that condition),
+and by the line having nothing that decides.
+"""
+import collections
+import json
+import pathlib
+import re
+import subprocess
+import sys
+
+DECIDES = re.compile(r"\b(if|for|while|switch|case)\b|&&|\|\||\?|[=!<>]=| [<>] ")
+
+
+def counted(build):
+    """Of every object file: the sources of ours that it was made from, as gcov's JSON has them."""
+    root = str(pathlib.Path.cwd())
+    for notes in sorted(build.rglob("*.gcno")):
+        gcov = ["gcov", "--branch-probabilities", "--json-format", "--stdout", "--relative-only",
+                "--source-prefix", root, str(notes)]
+        text = subprocess.run(gcov, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True).stdout
+        for file in json.loads(text)["files"] if text.strip() else []:
+            name = file["file"].removeprefix(root + "/")
+            if name.startswith(("host/", "sdk/")):
+                yield name, file
+
+
+def outcomes_of(branches, is_switch):
+    """Counts of the outcomes of conditions: two for each, and one for each case of a switch."""
+    if is_switch:
+        return [branch["count"] for branch in branches if not branch["throw"]]
+    pairs = zip(branches[::2], branches[1::2])
+    return [side["count"] for pair in pairs if not any(s["throw"] for s in pair) for side in pair]
+
+
+def gathered(build):
+    """{file: {line: {function: [runs, outcomes]}}}, added over objects and instances of templates."""
+    files = collections.defaultdict(lambda: collections.defaultdict(dict))
+    sources = {}
+    for name, file in counted(build):
+        source = sources.setdefault(name, pathlib.Path(name).read_text().splitlines())
+        begins = {f["name"]: (f["start_line"], f["start_column"]) for f in file["functions"]}
+        for line in file["lines"]:
+            text = source[line["line_number"] - 1].strip()
+            outcomes = outcomes_of(line["branches"], text.startswith("switch"))
+            if not DECIDES.search(text):
+                outcomes = []
+            key = (begins.get(line.get("function_name")), len(outcomes))
+            seen = files[name][text, line["line_number"]].setdefault(key, [0, [0] * len(outcomes)])
+            seen[0] += line["count"]
+            seen[1] = [a + b for a, b in zip(seen[1], outcomes)]
+    return files
+
+
+def split(runs, outcomes):
+    """Outcomes that were seen, and those that were not."""
+    pairs = list(zip(outcomes[::2], outcomes[1::2])) if len(outcomes) % 2 == 0 else [outcomes]
+    seen = [side for pair in pairs for side in pair if runs == 0 or any(pair)]
+    return sum(1 for side in seen if side > 0), sum(1 for side in seen if side == 0)
+
+
+class Tally:
+    """Of a folder: lines and outcomes, tested and all."""
+
+    def __init__(self):
+        self.lines = self.tested_lines = self.outcomes = self.tested_outcomes = 0
+
+    def add(self, runs, tested, untested):
+        self.lines += 1
+        self.tested_lines += runs > 0
+        self.outcomes += tested + untested
+        self.tested_outcomes += tested
+
+    def __str__(self):
+        return (f"{self.tested_lines:6} of {self.lines:6} lines {100 * self.tested_lines / self.lines:6.2f} %"
+                f"{self.tested_outcomes:7} of {self.outcomes:6} outcomes "
+                f"{100 * self.tested_outcomes / max(1, self.outcomes):6.2f} %")
+
+
+def measure(build):
+    """Tallies by folder, and FILE: TEXT of the untested lines."""
+    tallies, untested = collections.defaultdict(Tally), collections.Counter()
+    for name, lines in sorted(gathered(build).items()):
+        for (text, _), functions in lines.items():
+            runs = sum(seen[0] for seen in functions.values())
+            parts = [split(*seen) for seen in functions.values() if runs == 0 or seen[0] > 0]
+            tested, missed = sum(p[0] for p in parts), sum(p[1] for p in parts)
+            for folder in (name.split("/")[0], "/".join(name.split("/")[:3])):
+                tallies[folder].add(runs, tested, missed)
+            if (runs == 0 and text.strip("{}();")) or missed:
+                untested[f"{name}: {text}"] += 1
+    return tallies, untested
+
+
+def listed(path):
+    lines = pathlib.Path(path).read_text().splitlines()
+    return collections.Counter(line for line in lines if line and line[0] not in "#[")
+
+
+def main():
+    build = pathlib.Path(sys.argv[1])
+    tallies, untested = measure(build)
+    for folder, tally in sorted(tallies.items()):
+        print(f"{folder:26}{tally}")
+    report = build / "untested.txt"
+    report.write_text("".join(f"{line}\n" for line in sorted(untested.elements())))
+    print(f"{sum(untested.values())} untested lines, in {report}")
+    if len(sys.argv) == 2:
+        return 0
+    known = listed(sys.argv[2])
+    for line in sorted((known - untested).elements()):
+        print(f"tested now, or gone: {line}")
+    new = sorted((untested - known).elements())
+    for line in new:
+        print(f"not tested: {line}")
+    return 1 if new else 0
+
+
+sys.exit(main())

@@ -14,7 +14,7 @@ using namespace grevy::tests;
 
 namespace {
 
-constexpr std::int64_t num_steps = 12, save_frequency = 3;
+constexpr std::int64_t num_steps = 12, few_steps = 6, save_frequency = 3;
 constexpr Start starts[] = {Start::fresh, Start::resumed, Start::forced};
 const std::string taking_space = "open,write,mkdir,truncate";
 const std::string changing = "open,rename,unlink,mkdir,truncate";
@@ -131,12 +131,25 @@ TEST_CASE("some calls on the run folder fail, are torn, or are the last: nothing
   for (const Case& c : some_of(all_cases(site), 24)) check(site, c);
 }
 
+TEST_CASE("some calls of a run of two sessions that keeps three checkpoints and the best") {
+  Site site(experiment("multi-session"), few_steps, save_frequency);
+  for (const Case& c : some_of(all_cases(site), 8)) check(site, c);
+}
+
 TEST_SUITE("long") {
   TEST_CASE("every call on the run folder fails, is torn, or is the last: nothing is lost") {
     Site site(num_steps, save_frequency);
     const std::vector<Case> cases = all_cases(site);
     for (const Case& c : cases) check(site, c);
     MESSAGE(cases.size() << " faults");
+  }
+  TEST_CASE("every call of runs of other experiments") {
+    for (const char* name : {"multi-session", "masks and amsgrad", "steps left out"}) {
+      Site site(experiment(name), few_steps, save_frequency);
+      const std::vector<Case> cases = all_cases(site);
+      for (const Case& c : cases) check(site, c);
+      MESSAGE(name << ": " << cases.size() << " faults");
+    }
   }
 }
 

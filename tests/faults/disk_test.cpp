@@ -1,4 +1,4 @@
-// Limits, full disks, folders that go away or belong to another run.
+// Limits, file systems that refuse, folders that go away or belong to another run.
 #include "site.hpp"
 
 #include <doctest/doctest.h>
@@ -6,8 +6,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
-#include <sched.h>
-#include <sys/mount.h>
 #include <thread>
 
 using namespace grevy::tests;
@@ -26,21 +24,6 @@ void wait_for_checkpoint(const Workspace& workspace) {
     REQUIRE(std::chrono::steady_clock::now() < end);
     std::this_thread::sleep_for(std::chrono::milliseconds(2));
   }
-}
-
-// The complaint says one of `texts`.
-void check_failed(const Outcome& outcome, const std::vector<std::string>& texts) {
-  CAPTURE(outcome.err);
-  CHECK(outcome.code == 3);
-  const std::vector<std::string> found = complaints(outcome);
-  REQUIRE(found.size() == 1);
-  CHECK(found[0].rfind("grevy: run", 0) == 0);
-  const auto says = [&](const std::string& text) { return contains(found[0], text); };
-  CHECK(std::any_of(texts.begin(), texts.end(), says));
-}
-
-void check_failed(const Outcome& outcome, int error) {
-  check_failed(outcome, std::vector<std::string>{std::strerror(error)});
 }
 
 // The run goes on without end while `harm` is done to its folder.
@@ -123,41 +106,5 @@ TEST_CASE("a file system that is read-only from the start") {
     check_failed(site.run(start, fault), EROFS);
     site.check_readable(false);
     site.check_recovery();
-  }
-}
-
-TEST_SUITE("long") {
-  TEST_CASE("real disks, full and read-only") {
-    if (::unshare(CLONE_NEWNS) != 0 ||
-        ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) {
-      MESSAGE("skipped: mounting needs root: " << std::strerror(errno));
-      return;
-    }
-    Site site(num_steps, save_frequency);
-    const std::string folder = site.workspace() / "run";
-    for (const int kilobytes : {4, 8, 12, 16, 20, 24, 28, 32}) {
-      CAPTURE(kilobytes);
-      fs::create_directory(folder);
-      const std::string size = "size=" + std::to_string(kilobytes) + "k";
-      REQUIRE(::mount("tmpfs", folder.c_str(), "tmpfs", 0, size.c_str()) == 0);
-      const Outcome outcome = site.run(Arguments{});
-      if (outcome.code != 0) check_failed(outcome, ENOSPC);
-      site.check_readable(false);
-      CHECK(::mount("tmpfs", folder.c_str(), "tmpfs", MS_REMOUNT, "size=1m") == 0);
-      site.check_recovery();
-      CHECK(::umount(folder.c_str()) == 0);
-      fs::remove(folder);
-    }
-    for (const Start start : {Start::resumed, Start::forced}) {
-      CAPTURE(to_string(start));
-      site.prepare(start);
-      REQUIRE(::mount(folder.c_str(), folder.c_str(), nullptr, MS_BIND, nullptr) == 0);
-      REQUIRE(::mount(nullptr, folder.c_str(), nullptr, MS_REMOUNT | MS_BIND | MS_RDONLY,
-                      nullptr) == 0);
-      check_failed(site.run(start), EROFS);
-      CHECK(::umount(folder.c_str()) == 0);
-      site.check_readable(false);
-      site.check_recovery();
-    }
   }
 }

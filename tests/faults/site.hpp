@@ -1,9 +1,11 @@
-// Where runs meet faults: a small experiment, what an uninterrupted run of it leaves, and what must
-// be true of a folder after anything has happened to it.
+// Where runs meet faults: an experiment, what an uninterrupted run of it leaves, and what must be
+// true of a folder after anything has happened to it.
 #ifndef GREVY_TESTS_SITE_HPP
 #define GREVY_TESTS_SITE_HPP
 
+#include "experiments.hpp"
 #include "loaded_program.hpp"
+#include "same_run.hpp"
 
 #include <cstdint>
 #include <functional>
@@ -32,14 +34,18 @@ struct Call {
 class Site {
  public:
   // The uninterrupted run lies in the folder "whole" from now on.
+  Site(const Experiment& experiment, std::int64_t num_steps, std::int64_t save_frequency);
+  // Of the first experiment.
   Site(std::int64_t num_steps, std::int64_t save_frequency);
 
   const Workspace& workspace() const { return workspace_; }
   std::int64_t num_steps() const { return num_steps_; }
-  double seconds() const { return seconds_; }  // that the uninterrupted run took, without loading
+  double seconds() const { return seconds_; }  // of the uninterrupted run in its folder
 
   // Puts the folder "run" into the state that a run begins with.
   void prepare(Start start);
+  // The run in it has met what may show in its files.
+  void expect(const Past& past) { past_ = past; }
   // Runs into the folder "run".
   Outcome run(Start start, const Fault& fault = {}) const;
   Outcome run(const Arguments& more, const Fault& fault = {},
@@ -54,20 +60,28 @@ class Site {
   // steps since that checkpoint were lost, that transform works, and check_same(). A state of the
   // folder that was seen before is not tried again.
   void check_recovery();
-  // "run" has what the uninterrupted run has.
+  // "run" is what the uninterrupted run is.
   void check_same() const;
   bool has_checkpoint() const;
 
  private:
+  void run_to_end(const Arguments& more) const;
   void check_transform() const;
   std::string state() const;
 
+  Experiment experiment_;
   std::int64_t num_steps_, save_frequency_;
   double seconds_ = 0;
+  Past past_;
   bool replaces_ = false;  // an earlier run, whose log may be there still
   Workspace workspace_;
   std::set<std::string> recovered_;
 };
+
+// A run has ended with the exit code of files that cannot be written, and one line that names a
+// file of its folder and says one of `texts`; or what the system says for a number.
+void check_failed(const Outcome& outcome, const std::vector<std::string>& texts);
+void check_failed(const Outcome& outcome, int error);
 
 }  // namespace grevy::tests
 

@@ -112,6 +112,19 @@ TEST_CASE("steps that are skipped change nothing, and are counted") {
   }
 }
 
+TEST_CASE("a step that is skipped after a validation leaves what that has changed") {
+  const host::Recording whole = made_recording(200, 4, 1);
+  const json training = {
+      {"num_steps", 4}, {"valid_frequency", 2}, {"valid_batches", 1}, {"non_finite", "skip"}};
+  const json options = document({{"first", 3}, {"count", 1}}, training);  // the call after it
+  host::Trainer trainer(host_of_tests(), host::Experiment(host_of_tests(), options),
+                        whole.slice(0, 150), whole.slice(150, 200));
+  CHECK(trainer.fit());
+  CHECK(trainer.num_skipped() == 1);
+  const double steps = 3, validations = 2;
+  CHECK(tensor_named(trainer, "criterion.seen").item<double>() == steps + validations);
+}
+
 TEST_CASE(
     "the first and the last step can be skipped, and a skipped step can be the one to stop at") {
   host::Trainer first = trainer_with({{"first", 0}, {"count", 1}}, {{"non_finite", "skip"}});

@@ -376,6 +376,8 @@ struct Trainer::Impl {
           throw Error(ErrorCode::non_finite, "the validation loss is " + std::to_string(loss));
         self.validation = loss;
         self.validation_parts = read_statistics(statistics, count);
+        // A buffer may have changed since the step: the next one begins with it as it is now.
+        if (self.skips) self.skipped.keep(self.all_tensors(), *self.optimizer);
         self.finish_step();
       });
     };

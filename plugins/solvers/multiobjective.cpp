@@ -93,7 +93,9 @@ class Multiobjective : public Solver {
 
   std::vector<Prediction> infer(const std::vector<Batch>& batches) override {
     const Batch& batch = checked(batches);
-    std::vector<at::Tensor> sets = {batch.reference};
+    std::vector<at::Tensor> sets;
+    sets.reserve(2 + batch.positives.size());
+    sets.push_back(batch.reference);
     if (!supervised) {
       sets.push_back(batch.negative);
       sets.insert(sets.end(), batch.positives.begin(), batch.positives.end());

@@ -48,8 +48,12 @@ std::int32_t sum_backward(void* context, grevy_tensor* const*, std::uint64_t,
 }
 
 grevy_function sum_function(std::vector<bool>& gives) {
-  return {sizeof(grevy_function), 0,      grevy::detail::text_of("my-sum"), &gives,
-          sum_backward,           nullptr};
+  grevy_function function{};
+  function.struct_size = sizeof(function);
+  function.name = grevy::detail::text_of("my-sum");
+  function.context = &gives;
+  function.backward = sum_backward;
+  return function;
 }
 
 std::int32_t attach(const grevy_function& function, const Tensors& inputs, at::Tensor& result,
@@ -195,26 +199,23 @@ TEST_CASE("a function that gives gradients that nobody wants, or none that someb
   grevy_function without = function;
   without.backward = nullptr;
   check_error(catch_error([&] { attached(without, {a}); }), value_error,
-              "a function needs a name and a backward");
+              "a function needs a backward");
 }
 
 TEST_CASE("a kernel without a forward, buffers that are missing, inputs on other devices") {
   const at::Tensor x = at::ones({2}, at::kDouble),
                    other = at::ones({2}, at::kDouble).requires_grad_(true);
-  grevy_kernel kernel = {sizeof(grevy_kernel),
-                         0,
-                         grevy::detail::text_of("my-kernel"),
-                         nullptr,
-                         [](void*, const grevy_kernel_views*, const grevy_error_sink*) {
-                           return std::int32_t{GREVY_OK};
-                         },
-                         [](void*, const grevy_kernel_views* views, const grevy_error_sink*) {
-                           // Nobody wants a gradient of input 0.
-                           return std::int32_t{views->input_gradients[0].data == nullptr
-                                                   ? GREVY_OK
-                                                   : GREVY_ERROR_INTERNAL};
-                         },
-                         nullptr};
+  grevy_kernel kernel{};
+  kernel.struct_size = sizeof(kernel);
+  kernel.name = grevy::detail::text_of("my-kernel");
+  kernel.forward = [](void*, const grevy_kernel_views*, const grevy_error_sink*) {
+    return std::int32_t{GREVY_OK};
+  };
+  kernel.backward = [](void*, const grevy_kernel_views* views, const grevy_error_sink*) {
+    // Nobody wants a gradient of input 0.
+    return std::int32_t{views->input_gradients[0].data == nullptr ? GREVY_OK
+                                                                  : GREVY_ERROR_INTERNAL};
+  };
   const std::int64_t two = 2;
   const grevy_buffer buffer = {GREVY_FLOAT64, 0, &two, 1};
   at::Tensor result;
@@ -239,7 +240,7 @@ TEST_CASE("a kernel without a forward, buffers that are missing, inputs on other
   check_error(run_kernel({x}, &buffer, 4097), value_error, "found 4097 buffers");
   check_error(run_kernel({x}, nullptr, 1), value_error, "found 1 buffers");
   kernel.forward = nullptr;
-  check_error(run_kernel({x}, &buffer, 1), value_error, "a kernel needs a name and a forward");
+  check_error(run_kernel({x}, &buffer, 1), value_error, "a kernel needs a forward");
 }
 
 TEST_CASE("options in C: none at all, switches, and numbers that are none") {

@@ -78,4 +78,19 @@ for source in "$source_dir"/tests/plugins/fronts/*.cpp; do
     exit 1
   fi
 done
+
+echo "== tensors in a list would get no gradient from a function"
+cat >"$work/list.cpp" <<'SOURCE'
+#include <torch/csrc/autograd/custom_function.h>
+struct Sum : torch::autograd::Function<Sum> {
+  static at::Tensor forward(torch::autograd::AutogradContext*, const std::vector<at::Tensor>& x) { return x[0] + x[1]; }
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext*, torch::autograd::variable_list g) { return g; }
+};
+at::Tensor sum(const std::vector<at::Tensor>& x) { return Sum::apply(x); }
+SOURCE
+if "$compiler" -std=c++17 -I"$stand_ins" -I"$source_dir/sdk/include" -fsyntax-only "$work/list.cpp" 2>"$work/said"; then
+  echo "a list of tensors was not refused"
+  exit 1
+fi
+grep -q 'apply() takes tensors one by one' "$work/said" || { cat "$work/said"; exit 1; }
 echo "sdk-alone: ok"

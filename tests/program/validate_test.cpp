@@ -293,3 +293,10 @@ TEST_CASE("the rest of the zoo fails as it should") {
   };
   for (const BadPlugin& plugin : plugins) check_fails(workspace, plugin);
 }
+
+TEST_CASE("plugins pass in every form: with LibTorch, portable, in C") {
+  const Workspace workspace;
+  for (const char* file : {"torch/fronts", "portable/fronts", "portable/raw-infonce",
+                           "portable/raw-offset10", "portable/raw-solver"})
+    check_passes(workspace, {std::string(GREVY_TEST_PLUGINS) + "/" + file + ".so"});
+}

@@ -1,0 +1,184 @@
+// The same components in three forms: with LibTorch's types, portable in C++ from the same sources,
+// and in C with kernels. All of them work with one another.
+#include "host/plugin_support.hpp"
+#include "host/trainer_support.hpp"
+
+#include <algorithm>
+
+using namespace grevy;
+using namespace grevy::tests;
+using nlohmann::json;
+
+namespace {
+
+host::Host& all_forms() {
+  static host::Host host(
+      only({GREVY_BUILTIN_PLUGINS, test_plugins / "portable", test_plugins / "torch"}));
+  return host;
+}
+
+struct Forms {
+  std::string model, criterion, solver;
+
+  bool has_kernels() const { return model == "raw" || criterion == "raw"; }
+  json components() const {
+    json criterion_options = {{"name", criterion + "-infonce"}, {"temperature", 0.5}};
+    return {{"model", {{"name", model + "-offset10"}, {"num_units", 6}, {"num_output", 3}}},
+            {"criterion", std::move(criterion_options)},
+            {"solver", {{"name", solver + "-solver"}}}};
+  }
+};
+
+struct Trained {
+  std::vector<Statistics> steps;
+  std::vector<at::Tensor> gradients, parameters;  // gradients: of the last step
+  at::Tensor embedding;
+  double held_out = 0;
+};
+
+Trained train(const json& components, std::int64_t num_steps) {
+  const OneThread one;
+  const json document = merged({{"seed", 3},
+                                {"optimizer", {{"learning_rate", 0.01}}},
+                                {"training", {{"num_steps", num_steps}, {"batch_size", 32}}}},
+                               components);
+  const host::Recording recording = made_recording(300, 4, 1);
+  host::Trainer trainer(all_forms(), host::Experiment(all_forms(), document), Sessions{recording},
+                        {});
+  Trained trained;
+  trained.steps = fit(trainer);
+  trained.parameters = copies(trainer.tensors());
+  for (const NamedTensor& t : trainer.tensors()) trained.gradients.push_back(t.tensor.grad());
+  trained.embedding = trainer.transform(recording.neural());
+  trained.held_out = trainer.loss_on({recording}, 3).loss;
+  return trained;
+}
+
+// Sums in another order are off by the last bits of float32 numbers. Adam divides gradients by
+// their size, so that where a gradient is next to 0 a bit of it is a part of the learning rate.
+struct Tolerance {
+  double losses, gradients, parameters;
+};
+constexpr Tolerance none{0, 0, 0};
+
+void check_near(const at::Tensor& found, const at::Tensor& wanted, double tolerance) {
+  REQUIRE(found.sizes() == wanted.sizes());
+  CHECK((found - wanted).abs().max().item<double>() <= tolerance);
+}
+
+void check_same(const Trained& found, const Trained& wanted, const Tolerance& tolerance) {
+  REQUIRE(found.steps.size() == wanted.steps.size());
+  for (std::size_t i = 0; i < wanted.steps.size(); ++i) {
+    CAPTURE(i);
+    REQUIRE(found.steps[i].size() == wanted.steps[i].size());
+    for (std::size_t k = 0; k < wanted.steps[i].size(); ++k) {
+      CHECK(found.steps[i][k].name == wanted.steps[i][k].name);
+      CHECK(std::abs(found.steps[i][k].value - wanted.steps[i][k].value) <= tolerance.losses);
+    }
+  }
+  REQUIRE(found.parameters.size() == wanted.parameters.size());
+  for (std::size_t i = 0; i < wanted.parameters.size(); ++i) {
+    CAPTURE(i);
+    check_near(found.gradients[i], wanted.gradients[i], tolerance.gradients);
+    check_near(found.parameters[i], wanted.parameters[i], tolerance.parameters);
+  }
+  check_near(found.embedding, wanted.embedding, tolerance.parameters);
+  CHECK(std::abs(found.held_out - wanted.held_out) <= tolerance.losses);
+}
+
+double total(const Statistics& step) { return value_of(step, "total"); }
+
+const std::string forms[] = {"torch", "portable", "raw"};
+
+}  // namespace
+
+TEST_CASE("a model, a criterion and a solver train alike in every form") {
+  const Forms torch = {"torch", "torch", "torch"}, raw = {"raw", "raw", "raw"};
+  const Forms portable = {"portable", "portable", "portable"};
+  // After one step: its gradients.
+  const Trained first = train(torch.components(), 1), wanted = train(torch.components(), 60);
+  CHECK(total(wanted.steps.back()) < total(wanted.steps.front()) - 0.02);
+  check_same(train(portable.components(), 1), first, none);
+  check_same(train(portable.components(), 60), wanted, none);
+  check_same(train(raw.components(), 1), first, {1e-5, 1e-6, 1e-4});
+  check_same(train(raw.components(), 60), wanted, {2e-4, 1e-3, 1e-2});
+}
+
+TEST_CASE("forms are mixed freely in one experiment") {
+  const Trained wanted = train(Forms{"torch", "torch", "torch"}.components(), 3);
+  for (const std::string& model : forms)
+    for (const std::string& criterion : forms)
+      for (const std::string& solver : forms) {
+        const Forms mixed = {model, criterion, solver};
+        CAPTURE(model);
+        CAPTURE(criterion);
+        CAPTURE(solver);
+        check_same(train(mixed.components(), 3), wanted,
+                   mixed.has_kernels() ? Tolerance{1e-4, 1e-4, 1e-3} : none);
+      }
+}
+
+TEST_CASE("functions with gradients of their own, kernels and the Jacobian are those of LibTorch") {
+  const auto trained = [](const std::string& front, const json& changes) {
+    json components = Forms{front, front, front}.components();
+    for (const auto& [kind, name] : changes.items())
+      components[kind] = {{"name", front + name.get<std::string>()}};
+    return train(components, 10);
+  };
+  for (const json& changes :
+       {json{{"criterion", "-attraction"}}, json{{"criterion", "-kernel-infonce"}}})
+    check_same(trained("portable", changes), trained("torch", changes), none);
+  // The penalty's own value is added up in another order; its gradient is not.
+  check_same(trained("portable", {{"solver", "-smooth"}}),
+             trained("torch", {{"solver", "-smooth"}}), {1e-6, 0, 0});
+}
+
+TEST_CASE("functions and kernels that are used wrongly are errors with their names") {
+  const auto error = [&](int how) {
+    const auto wrong = all_forms().create_criterion("portable-refusals",
+                                                    "{\"how\":" + std::to_string(how) + "}", {});
+    const auto rows = [] { return at::ones({2, 3}).requires_grad_(true); };
+    return catch_error([&] { wrong->evaluate({{rows(), rows(), rows()}}, 2).loss.backward(); });
+  };
+  const std::pair<int, const char*> cases[] = {
+      {0, "Wrong (unknown plugin) backward: gave 1 gradients for 2 arguments of forward"},
+      {1, "Wrong (unknown plugin) backward: gave a gradient for argument 1, which is no tensor"},
+      {2, "Wrong (unknown plugin) backward: the function's own words"},
+      {3, "Wrong: the gradient of input 0 has the shape []; must be [2, 3]"},
+      {4, "Wrong (unknown plugin) backward: the saved value is no number"},
+      {5, "Plain has no second derivative"},
+      {6, "grad: the outputs do not depend on input 0; with allow_unused its gradient is"},
+      {7, "copy (unknown plugin) backward: has no gradient"},
+      {8, "found elements of another type"},
+      {9, "copy (unknown plugin) backward: there is no axis 2 of 2"},
+      {10, "copy has no second derivative"},
+      {11, "grad: found 2 gradients for 1 outputs"}};
+  for (const auto& [how, text] : cases) {
+    CAPTURE(how);
+    const Caught caught = error(how);
+    INFO(caught.text);
+    CHECK(caught.says(text));
+  }
+  CHECK(error(5).code == ErrorCode::unimplemented);
+}
+
+TEST_CASE("a model and a solver in C refuse what they cannot take") {
+  host::Host& host = all_forms();
+  const auto made = [&](const char* options) {
+    return catch_error([&] { host.create_model("raw-offset10", options, channels(4)); });
+  };
+  CHECK(made(R"({"num_units":0})").says("option \"num_units\": found 0; must be an integer"));
+  CHECK(made(R"({"num_units":1e300})").code == ErrorCode::invalid_value);
+  CHECK(made(R"({"width":1})").says("unknown option \"width\"; known: num_units, num_output"));
+  const auto model = host.create_model("raw-offset10", "{}", channels(4));
+  const auto forward = [&](const at::Tensor& windows) {
+    return catch_error([&] { model->forward(windows); });
+  };
+  CHECK(forward(at::ones({2, 4, 10}).to(at::kDouble)).says("needs windows of float32 on the CPU"));
+  CHECK(forward(at::ones({2, 3, 10})).code == ErrorCode::invalid_value);
+  CHECK(forward(at::ones({2, 4, 9})).code == ErrorCode::invalid_value);
+  CHECK(model->forward(at::ones({0, 4, 10})).sizes() == at::IntArrayRef({0, 8}));
+  CHECK(catch_error([&] {
+          host.create_solver("raw-solver", R"({"rate":1})", {});
+        }).says("unknown option \"rate\""));
+}

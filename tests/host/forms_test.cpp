@@ -141,17 +141,23 @@ TEST_CASE("functions and kernels that are used wrongly are errors with their nam
     return catch_error([&] { wrong->evaluate({{rows(), rows(), rows()}}, 2).loss.backward(); });
   };
   const std::pair<int, const char*> cases[] = {
-      {0, "Wrong (unknown plugin) backward: gave 1 gradients for 2 arguments of forward"},
-      {1, "Wrong (unknown plugin) backward: gave a gradient for argument 1, which is no tensor"},
-      {2, "Wrong (unknown plugin) backward: the function's own words"},
-      {3, "Wrong: the gradient of input 0 has the shape []; must be [2, 3]"},
-      {4, "Wrong (unknown plugin) backward: the saved value is no number"},
-      {5, "Plain has no second derivative"},
+      {0,
+       "portable-refusals (refusals.portable) backward: Wrong: gave 1 gradients for 2 arguments of "
+       "forward"},
+      {1,
+       "portable-refusals (refusals.portable) backward: Wrong: gave a gradient for argument 1, "
+       "which is no tensor"},
+      {2, "portable-refusals (refusals.portable) backward: Wrong: the function's own words"},
+      {3,
+       "portable-refusals (refusals.portable) backward: Wrong: the gradient of input 0 has the "
+       "shape []; must be [2, 3]"},
+      {4, "portable-refusals (refusals.portable) backward: Wrong: the saved value is no number"},
+      {5, "portable-refusals (refusals.portable) backward: Plain: has no second derivative"},
       {6, "grad: the outputs do not depend on input 0; with allow_unused its gradient is"},
-      {7, "copy (unknown plugin) backward: has no gradient"},
+      {7, "portable-refusals (refusals.portable) backward: copy: has no gradient"},
       {8, "found elements of another type"},
-      {9, "copy (unknown plugin) backward: there is no axis 2 of 2"},
-      {10, "copy has no second derivative"},
+      {9, "portable-refusals (refusals.portable) backward: copy: there is no axis 2 of 2"},
+      {10, "portable-refusals (refusals.portable) backward: copy: has no second derivative"},
       {11, "grad: found 2 gradients for 1 outputs"}};
   for (const auto& [how, text] : cases) {
     CAPTURE(how);

@@ -136,8 +136,9 @@ static int32_t run(const model* m, const grevy_tensor_info* info, grevy_tensor* 
   const int64_t kept_sizes[] = {n, kept_per_window(samples, m->units)};
   const grevy_buffer embedding = {GREVY_FLOAT32, 0, sizes, 3};
   const grevy_buffer kept = {GREVY_FLOAT32, 0, kept_sizes, 2};
-  const grevy_kernel kernel = {sizeof(kernel), 0, GREVY_C_TEXT("raw-offset10"), 0, forward,
-                               backward,       0};
+  const grevy_text name = GREVY_C_TEXT("raw-offset10");
+  const grevy_text plugin = GREVY_C_TEXT("examples.raw-offset10");
+  const grevy_kernel kernel = {sizeof(kernel), 0, name, 0, forward, backward, 0, plugin, name};
   return m->kernels->run(&kernel, inputs, 1 + 2 * LAYERS, &embedding, 1, &kept, 1, output, errors);
 }
 

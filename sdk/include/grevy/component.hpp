@@ -12,6 +12,13 @@
 
 namespace grevy {
 
+namespace detail {
+
+// Defined by GREVY_PLUGIN.
+extern const std::string_view plugin_id __attribute__((visibility("hidden")));
+
+}  // namespace detail
+
 // What the host says when it makes a component. Cheap to copy; valid as long as the host, and so as
 // the component: keep a copy to log or to make other components later.
 class Context {

@@ -130,14 +130,15 @@ class Kernels {
  public:
   // Errors: incompatible for a host without kernels.
   explicit Kernels(const Context& context)
-      : table_(static_cast<const grevy_kernels*>(context.extension(GREVY_KERNEL_EXTENSION))) {
+      : component_(context.name),
+        table_(static_cast<const grevy_kernels*>(context.extension(GREVY_KERNEL_EXTENSION))) {
     if (table_ == nullptr)
       throw Error(ErrorCode::incompatible, "needs a host with " GREVY_KERNEL_EXTENSION);
   }
 
   // Runs kernel->forward() on contiguous inputs and returns the outputs, with the kernel in their
   // history where an input requires gradients. kept: what backward() needs as well. Errors:
-  // PluginError with the name.
+  // PluginError with plugin, component and name.
   std::vector<at::Tensor> run(const std::string& name, std::unique_ptr<Kernel> kernel,
                               const std::vector<at::Tensor>& inputs,
                               const std::vector<KernelBuffer>& outputs,
@@ -145,6 +146,8 @@ class Kernels {
     grevy_kernel made{};
     made.struct_size = sizeof(made);
     made.name = detail::text_of(name);
+    made.plugin = detail::text_of(detail::plugin_id);
+    made.component = detail::text_of(component_);
     made.forward = call<&Kernel::forward>;
     made.backward = call<&Kernel::backward>;
     made.destroy = [](void* self) { delete static_cast<Kernel*>(self); };
@@ -152,7 +155,7 @@ class Kernels {
     for (const at::Tensor& input : inputs) given.push_back(lend(input));
     const auto out = described(outputs), scratch = described(kept);
     made.context = kernel.release();  // the host's from the call on
-    detail::ErrorCatcher({"", name, "run"}).run([&](auto* errors) {
+    detail::ErrorCatcher({detail::plugin_id, component_, "run"}).run([&](auto* errors) {
       return table_->run(&made, given.data(), given.size(), out.data(), out.size(), scratch.data(),
                          scratch.size(), results.data(), errors);
     });
@@ -185,6 +188,7 @@ class Kernels {
     return result;
   }
 
+  std::string component_;
   const grevy_kernels* table_;
 };
 

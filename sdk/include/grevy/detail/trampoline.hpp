@@ -20,9 +20,6 @@
 
 namespace grevy::detail {
 
-// Defined by GREVY_PLUGIN.
-extern const std::string_view plugin_id __attribute__((visibility("hidden")));
-
 constexpr std::uint32_t flag(bool set, std::uint32_t bit) { return set ? bit : 0; }
 
 // What self points to: the component, and what its C view needs to keep alive.

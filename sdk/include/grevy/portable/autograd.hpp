@@ -103,6 +103,8 @@ class Call {
     function.struct_size = sizeof(function);
     function.flags = IsOnceDifferentiable<T>::value ? 0 : GREVY_FUNCTION_TWICE;
     function.name = detail::text_of(name);
+    function.plugin = detail::text_of(running.plugin);
+    function.component = detail::text_of(running.component);
     function.backward = backward;
     function.destroy = [](void* self) { delete static_cast<Call*>(self); };
     std::vector<grevy_tensor*> made(values.size(), nullptr);

@@ -173,11 +173,18 @@ void add_simulate(CLI::App& app, Common& common, SimulateCommand& s, Action& act
 void add_new(CLI::App& app, Common& common, NewCommand& n, Action& action) {
   CLI::App* command =
       add_command(app, common, "new", "Write a small plugin project to start from",
-                  "grevy new criterion my-loss\n  grevy new model my-encoder --dir encoder");
+                  "grevy new criterion my-loss\n  grevy new model my-encoder --dir encoder\n"
+                  "  grevy new solver my-loop --front portable");
   command->add_option("kind", n.kind, "criterion, model or solver")
       ->required()
       ->check(CLI::IsMember({"criterion", "model", "solver"}));
   command->add_option("name", n.name, "The component's name in experiments")->required();
+  command
+      ->add_option("--front", n.front,
+                   "torch: C++ with LibTorch; portable: C++, raw: C, both without LibTorch and one "
+                   "file for every LibTorch")
+      ->check(CLI::IsMember({"torch", "portable", "raw"}))
+      ->capture_default_str();
   command->add_option("--dir", n.folder, "Folder to make, or an empty one (default: the name)");
   command->callback([&] { action.run = [&] { return new_project(common, n), 0; }; });
 }

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <iostream>
+#include <map>
 #include <sstream>
 #include <system_error>
 #include <utility>
@@ -21,6 +22,12 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 
 constexpr std::size_t max_name_length = 64;
+
+// By front: the sets of templates that make a project.
+const std::map<std::string, std::vector<std::string>> sets = {
+    {"torch", {"@KIND@-cpp", "@KIND@", "@KIND@-torch", "torch"}},
+    {"portable", {"@KIND@-cpp", "@KIND@", "portable"}},
+    {"raw", {"@KIND@-raw", "@KIND@", "raw"}}};
 
 struct ProjectFile {
   std::string path, text;
@@ -136,9 +143,9 @@ std::vector<ProjectFile> make_files(const NewCommand& command) {
                                                                    {"@TARGET@", target},
                                                                    {"@CLASS@", camel_case(target)}};
   std::vector<ProjectFile> files;
-  for (const std::string& kind : {command.kind, std::string("every")})
+  for (const std::string& set : sets.at(command.front))
     for (const TemplateFile& file : template_files())
-      if (file.kind == kind)
+      if (file.set == fill_in(set, values))
         files.push_back({fill_in(file.path, values), fill_in(file.text, values)});
   return files;
 }
@@ -196,8 +203,9 @@ void new_project(const Common& common, const NewCommand& command) {
   json project = {{"folder", folder.string()},
                   {"kind", command.kind},
                   {"name", command.name},
-                  {"class", camel_case(target_of(command))},
+                  {"front", command.front},
                   {"files", json::array()}};
+  if (command.front != "raw") project["class"] = camel_case(target_of(command));
   Made made;
   make_folder(folder, made);
   for (const ProjectFile& file : make_files(command)) {

@@ -11,14 +11,15 @@ namespace grevy::cli {
 
 struct NewCommand {
   std::string kind;              // "criterion", "model" or "solver"
+  std::string front = "torch";   // "torch", "portable" or "raw"
   std::string name;              // of the component: letters, digits, '-' and '.', a letter first
   std::filesystem::path folder;  // empty: one called like the component
 };
 
-// Fills in the templates of the kind and of "every": @NAME@, @KIND@, @TARGET@ (NAME-KIND, or NAME
+// Fills in the templates of the kind and the front: @NAME@, @KIND@, @TARGET@ (NAME-KIND, or NAME
 // where it ends so already) and @CLASS@ (the target in CamelCase); the kind in both keeps them
 // apart from LibTorch's targets and the SDK's classes. Prints the files and the commands of the
-// README.
+// README. Fronts "portable" and "raw" are built without LibTorch, the latter is C.
 //
 // Nothing that exists is overwritten: the folder must be missing or empty, and on failure
 // everything made so far is removed. Errors: invalid_value for the name, for one that a component

@@ -1,4 +1,4 @@
-# grevy_embed_templates(folder file): writes a C++ file with the text of every folder/KIND/PATH.in.
+# grevy_embed_templates(folder file): writes a C++ file with the text of every folder/SET/PATH.in.
 function(grevy_embed_templates folder file)
   file(GLOB_RECURSE inputs CONFIGURE_DEPENDS RELATIVE ${folder} ${folder}/*.in)
   set(rows "")

@@ -5,6 +5,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 using namespace grevy::tests;
@@ -13,6 +14,21 @@ using nlohmann::json;
 namespace {
 
 const std::string kinds[] = {"criterion", "model", "solver"};
+
+// The files of a project beside README.md, CMakeLists.txt and experiment.json, by front.
+const std::map<std::string, std::vector<std::string>> sources = {
+    {"torch", {"NAME.cpp", "test.cpp"}},
+    {"portable", {"NAME.cpp"}},
+    {"raw", {"NAME.c", "calls.h"}}};
+
+std::set<std::string> expected_files(const std::string& front, const std::string& name) {
+  std::set<std::string> files = {"CMakeLists.txt", "README.md", "experiment.json"};
+  for (std::string file : sources.at(front)) {
+    if (file.rfind("NAME", 0) == 0) file.replace(0, 4, name);
+    files.insert(file);
+  }
+  return files;
+}
 
 std::set<std::string> files_in(const std::filesystem::path& folder) {
   std::set<std::string> names;
@@ -48,32 +64,52 @@ void check_refused(const Workspace& workspace, Arguments arguments,
 
 }  // namespace
 
-TEST_CASE("new writes a project of each kind and prints its commands") {
+TEST_CASE("new writes a project of each kind and front and prints its commands") {
   const Workspace workspace;
-  for (const std::string& kind : kinds) {
-    CAPTURE(kind);
-    const std::string name = "first-" + kind.substr(0, 1);
-    const Outcome outcome = workspace.grevy({"new", kind, name});
-    CHECK(outcome.code == 0);
-    CHECK(outcome.err.empty());
-    CHECK(files_in(workspace / name) == std::set<std::string>{name + ".cpp", "CMakeLists.txt",
-                                                              "README.md", "experiment.json",
-                                                              "test.cpp"});
-    const std::vector<std::string> lines = lines_of(outcome.out);
-    REQUIRE(lines.size() == 7);
-    CHECK(lines[0].rfind(name + ": ", 0) == 0);
-    const std::string readme = workspace.bytes(name + "/README.md");
-    for (std::size_t i = 2; i < lines.size(); ++i) {
-      CHECK(lines[i].rfind("  ", 0) == 0);
-      CHECK_MESSAGE(contains(readme, "\n" + lines[i].substr(2) + "\n"), lines[i]);
+  for (const auto& [front, own] : sources)
+    for (const std::string& kind : kinds) {
+      CAPTURE(front);
+      CAPTURE(kind);
+      const std::string name = "first-" + front + "-" + kind.substr(0, 1);
+      const Outcome outcome = workspace.grevy({"new", kind, name, "--front", front});
+      CHECK(outcome.code == 0);
+      CHECK(outcome.err.empty());
+      CHECK(files_in(workspace / name) == expected_files(front, name));
+      const std::vector<std::string> lines = lines_of(outcome.out);
+      REQUIRE(lines.size() == 7);
+      CHECK(lines[0].rfind(name + ": ", 0) == 0);
+      const std::string readme = workspace.bytes(name + "/README.md");
+      for (std::size_t i = 2; i < lines.size(); ++i) {
+        CHECK(lines[i].rfind("  ", 0) == 0);
+        CHECK_MESSAGE(contains(readme, "\n" + lines[i].substr(2) + "\n"), lines[i]);
+      }
+      CHECK(workspace.json(name + "/experiment.json").at(kind).at("name") == name);
+      for (const std::string& file : files_in(workspace / name)) {
+        const std::string text = workspace.bytes((std::filesystem::path(name) / file).string());
+        for (const char* placeholder : {"@NAME@", "@KIND@", "@TARGET@", "@CLASS@"})
+          CHECK_MESSAGE(!contains(text, placeholder), file);
+      }
     }
-    CHECK(workspace.json(name + "/experiment.json").at(kind).at("name") == name);
-    for (const std::string& file : files_in(workspace / name)) {
-      const std::string text = workspace.bytes((std::filesystem::path(name) / file).string());
-      for (const char* placeholder : {"@NAME@", "@KIND@", "@TARGET@", "@CLASS@"})
-        CHECK_MESSAGE(!contains(text, placeholder), file);
-    }
+}
+
+TEST_CASE("the front is torch unless said otherwise, and says what the plugin is built with") {
+  const Workspace workspace;
+  CHECK(make(workspace, {"model", "a"}).at("front") == "torch");
+  CHECK(contains(workspace.bytes("a/CMakeLists.txt"), "find_package(Grevy CONFIG REQUIRED)\n"));
+  for (const std::string front : {"portable", "raw"}) {
+    CAPTURE(front);
+    const json project = make(workspace, {"model", front, "--front", front});
+    CHECK(project.at("front") == front);
+    CHECK(project.contains("class") == (front == "portable"));
+    const std::string cmake = workspace.bytes(front + "/CMakeLists.txt");
+    CHECK(contains(cmake, "find_package(Grevy CONFIG REQUIRED COMPONENTS portable)"));
+    CHECK(contains(cmake, "grevy_add_plugin(" + front + "-model FRONT " + front + " " + front));
+    CHECK(contains(workspace.bytes(front + "/README.md"), "built without LibTorch"));
   }
+  CHECK(workspace.bytes("a/a.cpp").size() > 1000);
+  check_refused(workspace, {"model", "b", "--front", "python"},
+                {"--front", "python", "torch", "portable", "raw"});
+  check_refused(workspace, {"model", "b", "--front"}, {"--front"});
 }
 
 TEST_CASE("new tells in JSON what it made") {

@@ -36,21 +36,28 @@ struct Trained {
   double held_out = 0;
 };
 
-Trained train(const json& components, std::int64_t num_steps) {
-  const OneThread one;
+const host::Recording& recording() {
+  static const host::Recording made = made_recording(300, 4, 1);
+  return made;
+}
+
+host::Trainer trainer_of_forms(const json& components, std::int64_t num_steps) {
   const json document = merged({{"seed", 3},
                                 {"optimizer", {{"learning_rate", 0.01}}},
                                 {"training", {{"num_steps", num_steps}, {"batch_size", 32}}}},
                                components);
-  const host::Recording recording = made_recording(300, 4, 1);
-  host::Trainer trainer(all_forms(), host::Experiment(all_forms(), document), Sessions{recording},
-                        {});
+  return {all_forms(), host::Experiment(all_forms(), document), Sessions{recording()}, {}};
+}
+
+Trained train(const json& components, std::int64_t num_steps) {
+  const OneThread one;
+  host::Trainer trainer = trainer_of_forms(components, num_steps);
   Trained trained;
   trained.steps = fit(trainer);
   trained.parameters = copies(trainer.tensors());
   for (const NamedTensor& t : trainer.tensors()) trained.gradients.push_back(t.tensor.grad());
-  trained.embedding = trainer.transform(recording.neural());
-  trained.held_out = trainer.loss_on({recording}, 3).loss;
+  trained.embedding = trainer.transform(recording().neural());
+  trained.held_out = trainer.loss_on({recording()}, 3).loss;
   return trained;
 }
 
@@ -168,7 +175,7 @@ TEST_CASE("functions and kernels that are used wrongly are errors with their nam
   CHECK(error(5).code == ErrorCode::unimplemented);
 }
 
-TEST_CASE("a model and a solver in C refuse what they cannot take") {
+TEST_CASE("a model in C refuses what it cannot take") {
   host::Host& host = all_forms();
   const auto made = [&](const char* options) {
     return catch_error([&] { host.create_model("raw-offset10", options, channels(4)); });
@@ -184,7 +191,29 @@ TEST_CASE("a model and a solver in C refuse what they cannot take") {
   CHECK(forward(at::ones({2, 3, 10})).code == ErrorCode::invalid_value);
   CHECK(forward(at::ones({2, 4, 9})).code == ErrorCode::invalid_value);
   CHECK(model->forward(at::ones({0, 4, 10})).sizes() == at::IntArrayRef({0, 8}));
-  CHECK(catch_error([&] {
-          host.create_solver("raw-solver", R"({"rate":1})", {});
-        }).says("unknown option \"rate\""));
+}
+
+TEST_CASE("a solver in C refuses what it cannot take") {
+  host::Host& host = all_forms();
+  const auto solver = host.create_solver("raw-solver", "{}", {});
+  const Caught unknown =
+      catch_error([&] { host.create_solver("raw-solver", R"({"rate":1})", {}); });
+  CHECK(unknown.says("unknown option \"rate\""));
+  const auto model = host.create_model("raw-offset10", "{}", channels(4));
+  const auto criterion = host.create_criterion("raw-infonce", "{}", {});
+  const auto transform = [&](std::int64_t session) {
+    return catch_error([&] { solver->transform(session, at::ones({20, 4})); });
+  };
+  CHECK(transform(0).says("has no model yet"));
+  const Caught models = catch_error([&] { solver->attach({*model, *model}, {*criterion}); });
+  CHECK(models.says("works with 1 model and 1 criterion"));
+  solver->attach({*model}, {*criterion});
+  CHECK(transform(1).code == ErrorCode::out_of_range);
+  CHECK(transform(1).says("there is 1 session, 0"));
+  json components = Forms{"torch", "torch", "raw"}.components();
+  components["optimizer"] = {{"learning_rate", 1e30}};
+  host::Trainer trainer = trainer_of_forms(components, 5);
+  const Caught diverged = catch_error([&] { trainer.fit(); });
+  CHECK(diverged.code == ErrorCode::non_finite);
+  CHECK(diverged.says("the criterion returned the loss"));
 }

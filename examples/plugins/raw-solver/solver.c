@@ -71,6 +71,7 @@ static int32_t describe(void* self, grevy_solver_info* info, const grevy_error_s
 
 static int32_t attach(void* self, const grevy_solver_parts* parts, const grevy_error_sink* errors) {
   solver* s = (solver*)self;
+  int32_t code;
   if (parts->model_count != 1 || parts->criterion_count != 1)
     return fail(errors, GREVY_ERROR_INVALID_VALUE, "works with 1 model and 1 criterion");
   s->model = (const grevy_model_table*)parts->models[0].table;
@@ -78,10 +79,8 @@ static int32_t attach(void* self, const grevy_solver_parts* parts, const grevy_e
   s->criterion = (const grevy_criterion_table*)parts->criterions[0].table;
   s->criterion_self = parts->criterions[0].self;
   s->criterion_info.struct_size = sizeof(s->criterion_info);
-  {
-    const int32_t code = s->criterion->describe(s->criterion_self, &s->criterion_info, errors);
-    if (code != GREVY_OK) return code;
-  }
+  code = s->criterion->describe(s->criterion_self, &s->criterion_info, errors);
+  if (code != GREVY_OK) return code;
   s->parts = (grevy_tensor**)calloc(s->criterion_info.part_count + 1, sizeof(*s->parts));
   return s->parts ? GREVY_OK : fail(errors, GREVY_ERROR_INTERNAL, "out of memory");
 }

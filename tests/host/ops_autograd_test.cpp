@@ -4,7 +4,13 @@
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/csrc/autograd/function.h>
 
+#include <chrono>
+#include <condition_variable>
 #include <cstring>
+#include <future>
+#include <memory>
+#include <mutex>
+#include <thread>
 
 using namespace grevy;
 using namespace grevy::tests;
@@ -70,6 +76,46 @@ at::Tensor unrecorded_square(const at::Tensor& x) {
 
 at::Tensor my_square(const at::Tensor& x, std::uint32_t flags = 0) {
   return attach(square_function(flags), {x}, {x}, unrecorded_square(x));
+}
+
+// Gradients of whole numbers.
+std::int32_t integer_backward(void*, grevy_tensor* const*, std::uint64_t, grevy_tensor* const*,
+                              std::uint64_t, const std::uint32_t*, grevy_tensor** results,
+                              std::uint64_t, const grevy_error_sink*) {
+  results[0] = give(at::ones({2}, at::kLong));
+  return GREVY_OK;
+}
+
+// Of three outputs the second one has a gradient; those of the others are zeros of their types.
+std::int32_t second_of_three(void*, grevy_tensor* const* saved, std::uint64_t,
+                             grevy_tensor* const* gradients, std::uint64_t count,
+                             const std::uint32_t*, grevy_tensor** results, std::uint64_t,
+                             const grevy_error_sink* errors) {
+  if (count != 3 || borrow(gradients[0]).scalar_type() != at::kLong ||
+      borrow(gradients[2]).scalar_type() != at::kBool)
+    return report(errors, "other gradients than expected");
+  results[0] = give(2 * borrow(saved[0]) * borrow(gradients[1]));
+  return GREVY_OK;
+}
+
+std::int32_t note_wanted(void* context, grevy_tensor* const*, std::uint64_t,
+                         grevy_tensor* const* gradients, std::uint64_t, const std::uint32_t* wanted,
+                         grevy_tensor** results, std::uint64_t count, const grevy_error_sink*) {
+  static_cast<std::vector<std::uint32_t>*>(context)->assign(wanted, wanted + count);
+  for (std::uint64_t i = 0; i < count; ++i)
+    if (wanted[i] != 0) results[i] = give(borrow(gradients[0]).clone());
+  return GREVY_OK;
+}
+
+// Whether something ends: what hangs is left behind after a time that is ample.
+template <class Body>
+bool finishes(Body body) {
+  auto done = std::make_shared<std::promise<void>>();
+  std::thread([done, body] {
+    body();
+    done->set_value();
+  }).detach();
+  return done->get_future().wait_for(std::chrono::seconds(60)) == std::future_status::ready;
 }
 
 // ---- A kernel: exp, its output saved by the host; kept: the number of elements
@@ -288,4 +334,182 @@ TEST_CASE("what a kernel does wrong is an error with its name") {
   CHECK(catch_error([&] { run_kernel(exp_kernel(), {x}, {-1}); }).says("a size of -1"));
   CHECK(catch_error([&] { run_kernel(exp_kernel(), {x.to(at::kHalf)}, {2}); }).says("type Half"));
   CHECK(catch_error([&] { run_kernel(exp_kernel(), {x, {}}, {2}); }).says("NULL for the inputs"));
+}
+
+TEST_CASE("an error of a backward pass says plugin, component and function") {
+  const at::Tensor x = variable({2});
+  grevy_function function = square_function();
+  function.plugin = grevy::detail::text_of("my.plugin");
+  function.component = grevy::detail::text_of("my-loss");
+  function.context = &destroyed;
+  const auto check = [](const Caught& error, const char* text) {
+    check_place(error, "my.plugin", "my-loss", "backward");
+    CHECK_MESSAGE(error.says(text), error.text);
+  };
+  check(catch_error([&] { attach(function, {x}, {x}, x.detach()).sum().backward(); }),
+        "my-loss (my.plugin) backward: my-square: the plugin's own words");
+  // Through the table as well.
+  const at::Tensor y = attach(function, {x}, {x}, x.detach()).sum();
+  check(catch_error([&] {
+          checked([&](auto* errors) { return ops().backward(lend(y), nullptr, errors); });
+        }),
+        "my-loss (my.plugin) backward: my-square: the plugin's own words");
+  function.context = nullptr;
+  check(catch_error([&] { attach(function, {x}, {variable({5})}, x.detach()[0]).backward(); }),
+        "my-square: the gradient of input 0 has the shape [5]; must be [2]");
+  function.backward = integer_backward;
+  check(catch_error([&] { attach(function, {x}, {x}, x.detach()).sum().backward(); }),
+        "my-square: the gradient of input 0 has the type Long; must be floating-point");
+  function.backward = square_backward;
+  const at::Tensor changed = x.detach().clone();
+  const at::Tensor stale = attach(function, {x}, {changed}, x.detach()).sum();
+  changed.add_(1);
+  check(catch_error([&] { stale.backward(); }), "my-square: one of the variables needed");
+  const at::Tensor z = attach(function, {x}, {x}, unrecorded_square(x)).sum();
+  const at::Tensor first = torch::autograd::grad({z}, {x}, {}, true, true)[0];
+  check(catch_error([&] { first.sum().backward(); }), "my-square: has no second derivative");
+
+  grevy_kernel kernel = exp_kernel();
+  kernel.plugin = function.plugin;
+  kernel.component = function.component;
+  kernel.backward = nullptr;
+  check(catch_error([&] { run_kernel(kernel, {x}, {2}).sum().backward(); }),
+        "my-exp: has no gradient");
+  kernel.context = &kernel;
+  const Caught refused = catch_error([&] { run_kernel(kernel, {x}, {2}); });
+  check_place(refused, "my.plugin", "my-loss", "forward");
+  CHECK(refused.says("my-exp: will not"));
+}
+
+TEST_CASE("outputs of types without gradients are no results of the history") {
+  const at::Tensor x = variable({3});
+  const auto in = lend_all({x}), saved = lend_all({x});
+  const at::Tensor order = at::arange(3), square = unrecorded_square(x), mask = x.detach().gt(0.1);
+  const auto values = lend_all({order, square, mask});
+  grevy_function function = square_function();
+  function.backward = second_of_three;
+  grevy_tensor* outputs[3] = {};
+  checked([&](auto* errors) {
+    return ops().attach_function(&function, in.data(), 1, saved.data(), 1, values.data(), outputs,
+                                 3, errors);
+  });
+  const at::Tensor first = take(outputs[0]), y = take(outputs[1]), last = take(outputs[2]);
+  CHECK(at::equal(first, order));
+  CHECK(at::equal(last, mask));
+  CHECK_FALSE(first.requires_grad());
+  CHECK_FALSE(last.requires_grad());
+  y.sum().backward();
+  CHECK(at::allclose(x.grad(), 2 * x));
+
+  const at::Tensor sum = attach(square_function(), {x}, {x}, at::arange(3));
+  CHECK_FALSE(sum.requires_grad());
+
+  const std::int64_t sizes[] = {3};
+  const grevy_buffer both[] = {{GREVY_FLOAT64, 0, sizes, 1}, {GREVY_INT64, 0, sizes, 1}};
+  const grevy_buffer kept = {GREVY_INT64, 0, nullptr, 0};
+  const grevy_kernel kernel = exp_kernel();
+  grevy_tensor* results[2] = {};
+  checked([&](auto* errors) {
+    return kernels().run(&kernel, in.data(), 1, both, 2, &kept, 1, results, errors);
+  });
+  const at::Tensor exp = take(results[0]), whole = take(results[1]);
+  CHECK_FALSE(whole.requires_grad());
+  const at::Tensor gradient = torch::autograd::grad({exp.sum()}, {x})[0];
+  CHECK(at::allclose(gradient, x.exp()));
+}
+
+TEST_CASE("a saved tensor that is an input and a value is the input") {
+  const at::Tensor x = variable({3});
+  const at::Tensor y = attach(square_function(GREVY_FUNCTION_TWICE), {x}, {x}, x);
+  const at::Tensor first = torch::autograd::grad({y.sum()}, {x}, {}, true, true)[0];
+  CHECK(at::allclose(first, 2 * x));
+  // 2 x by x, not by y once more.
+  const at::Tensor second = torch::autograd::grad({first.sum()}, {x})[0];
+  CHECK(at::allclose(second, at::full({3}, 2.0, at::kDouble)));
+}
+
+TEST_CASE("only the gradients that a backward pass uses are asked for") {
+  const at::Tensor a = variable({2}), b = variable({2});
+  std::vector<std::uint32_t> asked;
+  grevy_function function = square_function();
+  function.context = &asked;
+  function.backward = note_wanted;
+  const at::Tensor y = attach(function, {a, b, a.detach()}, {}, a.detach()).sum();
+  const auto wanted = [&](const Tensors& inputs) {
+    torch::autograd::grad({y}, inputs, {}, /*retain_graph=*/true);
+    return asked;
+  };
+  using Flags = std::vector<std::uint32_t>;
+  CHECK(wanted({a}) == Flags{1, 0, 0});
+  CHECK(wanted({b}) == Flags{0, 1, 0});
+  CHECK(wanted({b, a}) == Flags{1, 1, 0});
+  y.backward();
+  CHECK(asked == Flags{1, 1, 0});
+}
+
+TEST_CASE("a backward that differentiates through its own step comes back") {
+  struct Again {
+    at::Tensor x, y;
+    int depth = 0;
+  };
+  const auto again = std::make_shared<Again>();
+  again->x = variable({2});
+  grevy_function function = square_function();
+  function.context = again.get();
+  function.destroy = nullptr;
+  function.backward = [](void* context, grevy_tensor* const*, std::uint64_t, grevy_tensor* const* g,
+                         std::uint64_t, const std::uint32_t*, grevy_tensor** results, std::uint64_t,
+                         const grevy_error_sink* errors) -> std::int32_t {
+    auto& state = *static_cast<Again*>(context);
+    if (state.depth++ > 0) {
+      results[0] = give(2 * state.x.detach() * borrow(g[0]));
+      return GREVY_OK;
+    }
+    const auto of = lend_all({state.y}), by = lend_all({state.x}), from = lend_all({borrow(g[0])});
+    return ops().differentiate(of.data(), from.data(), 1, by.data(), 1, 0, results, errors);
+  };
+  again->y = attach(function, {again->x}, {again->x}, unrecorded_square(again->x));
+  CHECK(finishes([again] {
+    again->y.sum().backward();
+    again->y.reset();
+  }));
+  CHECK(again->depth == 2);
+  CHECK(at::allclose(again->x.grad(), 2 * again->x));
+}
+
+TEST_CASE("several threads differentiate one graph at a time") {
+  struct Meeting {
+    std::mutex mutex;
+    std::condition_variable both;
+    int here = 0;
+  };
+  const auto meeting = std::make_shared<Meeting>();
+  const at::Tensor x = variable({2});
+  grevy_function function = square_function();
+  function.context = meeting.get();
+  function.destroy = nullptr;
+  // Goes on when the other thread is here as well.
+  function.backward = [](void* context, grevy_tensor* const* saved, std::uint64_t,
+                         grevy_tensor* const* g, std::uint64_t, const std::uint32_t*,
+                         grevy_tensor** results, std::uint64_t,
+                         const grevy_error_sink*) -> std::int32_t {
+    auto& met = *static_cast<Meeting*>(context);
+    std::unique_lock<std::mutex> lock(met.mutex);
+    ++met.here;
+    met.both.notify_all();
+    met.both.wait(lock, [&] { return met.here >= 2; });
+    results[0] = give(2 * borrow(saved[0]) * borrow(g[0]));
+    return GREVY_OK;
+  };
+  const at::Tensor y = attach(function, {x}, {x}, unrecorded_square(x)).sum();
+  CHECK(finishes([meeting, x, y] {
+    Tensors found(2);
+    const auto differentiate = [&](std::size_t i) {
+      found[i] = torch::autograd::grad({y}, {x}, {}, /*retain_graph=*/true)[0];
+    };
+    std::thread other(differentiate, 1);
+    differentiate(0);
+    other.join();
+    for (const at::Tensor& gradient : found) CHECK(at::allclose(gradient, 2 * x));
+  }));
 }

@@ -29,6 +29,9 @@ inline const Attribute none{};
 inline Attribute integer(std::int64_t value) {
   return {{GREVY_ATTRIBUTE_INTEGER, 0, value, 0, nullptr, 0}, {}, {}};
 }
+inline Attribute boolean(bool value) {
+  return {{GREVY_ATTRIBUTE_BOOLEAN, 0, value, 0, nullptr, 0}, {}, {}};
+}
 inline Attribute number(double value) {
   return {{GREVY_ATTRIBUTE_NUMBER, 0, 0, value, nullptr, 0}, {}, {}};
 }

@@ -2,8 +2,14 @@
 #include "host/ops_support.hpp"
 #include "host/plugin_support.hpp"
 #include "host/trainer_support.hpp"
+#include "unit/temporary_folder.hpp"
 
 #include <grevy/options.h>
+
+#include <torch/csrc/autograd/autograd.h>
+
+#include <cstddef>
+#include <elf.h>
 
 using namespace grevy;
 using namespace grevy::tests;
@@ -163,6 +169,35 @@ TEST_CASE("a criterion in C refuses what it cannot take") {
   CHECK(evaluated(x, at::ones({3, 3}), x).code == ErrorCode::invalid_value);
   CHECK(evaluated(x, x, {}).code == ErrorCode::invalid_value);
   CHECK(evaluated(x, x, x.to(at::kDouble)).code == ErrorCode::invalid_type);
+}
+
+TEST_CASE("an error of a backward pass names plugin and component") {
+  const auto criterion = mixed_host().create_criterion("raw-infonce", "{}", {});
+  const Prediction p = {rows(5, 0, at::kFloat), rows(5, 1, at::kFloat), rows(7, 2, at::kFloat)};
+  const at::Tensor loss = criterion->evaluate({p}, 2).loss;
+  const at::Tensor first =
+      torch::autograd::grad({loss}, {p.reference}, {}, /*retain_graph=*/true, true)[0];
+  const Caught second = catch_error([&] { first.sum().backward(); });
+  CHECK(second.code == ErrorCode::unimplemented);
+  CHECK(second.says("has no second derivative"));
+  check_place(second, "examples.raw-infonce", "raw-infonce", "backward");
+}
+
+TEST_CASE("what looks like LibTorch's symbols is allowed; what is one is found without sections") {
+  host::Host honest(only({test_plugins / "abi/lookalike.so"}));
+  CHECK(honest.plugins().at(0).problem.empty());
+  honest.create_criterion("lookalike", "{}", {});
+
+  const TemporaryFolder folder;
+  std::string bytes = file_bytes(test_plugins / "bad/borrows-libtorch/borrows-libtorch.so");
+  REQUIRE(bytes.size() > sizeof(Elf64_Ehdr));
+  const auto clear = [&](std::size_t at, std::size_t size) { bytes.replace(at, size, size, '\0'); };
+  clear(offsetof(Elf64_Ehdr, e_shoff), sizeof(Elf64_Ehdr::e_shoff));
+  clear(offsetof(Elf64_Ehdr, e_shnum), sizeof(Elf64_Ehdr::e_shnum));
+  clear(offsetof(Elf64_Ehdr, e_shstrndx), sizeof(Elf64_Ehdr::e_shstrndx));
+  host::HostOptions options = only({folder.write("bare.so", bytes)});
+  options.allow_writable_plugins = true;
+  CHECK(catch_error([&] { host::Host host(options); }).says("but needs _ZN2at15get_num_threadsEv"));
 }
 
 TEST_CASE("options of components in C are read by the host") {

@@ -6,5 +6,7 @@
 #include <grevy/plugin.h>
 #include <grevy/stream.h>
 
+#include "extensions_layout.h"
+
 int grevy_abi_check(const grevy_plugin* plugin);
 int grevy_abi_check(const grevy_plugin* plugin) { return plugin->abi_major == GREVY_ABI_MAJOR; }

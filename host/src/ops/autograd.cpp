@@ -5,7 +5,7 @@
 
 #include <torch/csrc/autograd/autograd.h>
 
-#include <algorithm>
+#include <sstream>
 
 namespace grevy::host {
 namespace {
@@ -40,10 +40,21 @@ std::int32_t gradient(grevy_tensor* handle, grevy_tensor** out, const grevy_erro
   });
 }
 
+// LibTorch would add up a gradient that is larger.
+void check_gradient(const at::Tensor& gradient, const at::Tensor& of) {
+  if (gradient.sizes() == of.sizes()) return;
+  std::ostringstream text;
+  text << "found a gradient of the shape " << gradient.sizes() << "; must be " << of.sizes();
+  throw Error(ErrorCode::invalid_value, text.str());
+}
+
 std::int32_t backward(grevy_tensor* handle, grevy_tensor* gradient,
                       const grevy_error_sink* errors) {
-  return answer("backward", errors,
-                [&] { needed(handle, "the tensor").backward(borrow(gradient)); });
+  return answer("backward", errors, [&] {
+    const at::Tensor tensor = needed(handle, "the tensor"), from = borrow(gradient);
+    if (from.defined()) check_gradient(from, tensor);
+    tensor.backward(from);
+  });
 }
 
 std::int32_t differentiate(grevy_tensor* const* outputs, grevy_tensor* const* gradients,
@@ -56,6 +67,7 @@ std::int32_t differentiate(grevy_tensor* const* outputs, grevy_tensor* const* gr
     const Tensors by = needed(inputs, input_count, "the inputs");
     Tensors from;
     if (gradients != nullptr) from = needed(gradients, output_count, "the gradients");
+    for (std::size_t i = 0; i < from.size(); ++i) check_gradient(from[i], of[i]);
     give_all(torch::autograd::grad(of, by, from, /*retain_graph=*/true, create_graph != 0,
                                    /*allow_unused=*/true),
              results);

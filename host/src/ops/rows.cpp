@@ -52,9 +52,12 @@ std::int64_t step_along(const T& x, std::int64_t dim, std::int64_t step) {
 
 T slice(A a) {
   const T x = a.tensor(0);
-  return at::slice(x, a.integer(0), a.integer(1),
-                   a.has(2) ? c10::optional<std::int64_t>(a.integer(2)) : c10::nullopt,
-                   step_along(x, a.integer(0), a.positive(3, 1)));
+  const std::int64_t dim = a.integer(0), size = x.size(dim);
+  // Bounds beyond the axis are its ends; LibTorch does not take the least of all numbers.
+  const auto bound = [&](std::size_t i, std::int64_t otherwise) {
+    return std::clamp(a.integer(i, otherwise), -size, size);
+  };
+  return at::slice(x, dim, bound(1, 0), bound(2, size), step_along(x, dim, a.positive(3, 1)));
 }
 
 T unfold(A a) {

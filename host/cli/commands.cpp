@@ -153,8 +153,7 @@ void transform(const Common& common, const TransformCommand& command) {
   options.pad = !command.no_pad;
   options.chunk = command.chunk;
   options.session = command.session;
-  const ModelInfo& info =
-      about("--session", [&]() -> const ModelInfo& { return trainer.model_info(command.session); });
+  const ModelInfo info = about("--session", [&] { return trainer.model_info(command.session); });
   const std::int64_t rows = trainer.num_rows(recording, options);
   const std::int64_t width = info.num_output;
   if (recording.num_channels() != info.num_input || rows < 1)

@@ -303,7 +303,8 @@ class Search {
     if (a.size() != b.size()) return a.size() > b.size();
     const auto [differs, other] = std::mismatch(a.begin(), a.end(), b.begin());
     if (differs == a.end()) return false;
-    const json& parent = descend(root_, Path(a.begin(), differs));
+    const Path above(a.begin(), differs);
+    const json& parent = descend(root_, above);
     if (parent.is_array()) return std::stoull(*differs) < std::stoull(*other);
     return *differs < *other;
   }

@@ -204,8 +204,9 @@ NpzArray read_npz(const std::filesystem::path& file, const std::string& key,
                   std::uint64_t archive_bytes) {
   const Archive archive = open_archive(file);
   const std::vector<Entry> entries = list_arrays(archive.get());
-  const Entry& entry = choose(entries, key, file.string());
-  const std::string where = file.string() + ", array \"" + printable(entry.key) + "\"";
+  const std::string name = file.string();
+  const Entry& entry = choose(entries, key, name);
+  const std::string where = name + ", array \"" + printable(entry.key) + "\"";
   const MemberSizes sizes = member_sizes(archive.get(), entry.index, where);
   check_sizes(sizes, archive_bytes, where);
   MemberReader reader(archive.get(), entry.index, where);

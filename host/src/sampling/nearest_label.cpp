@@ -40,13 +40,17 @@ struct Points {
 using Metric = nanoflann::L2_Simple_Adaptor<double, Points, double, std::size_t>;
 using Index = nanoflann::KDTreeSingleIndexAdaptor<Metric, Points, -1, std::size_t>;
 
-// nanoflann's result set: nearest point, smallest row among exactly equal distances.
+// nanoflann's result set: nearest point, smallest row among exactly equal distances. The type and
+// sort() are for nanoflann 1.5 and newer.
 class Nearest {
  public:
+  using DistanceType = double;
+
   Nearest(const std::vector<std::int64_t>& rows, std::int64_t row) : rows_(rows), row_(row) {}
 
   double worstDist() const { return distance_ * pruning_slack; }
   bool full() const { return true; }
+  void sort() const {}
   bool addPoint(double distance, std::size_t point) {
     const std::int64_t row = rows_[point];
     if (distance < distance_ || (distance == distance_ && row < row_)) {
@@ -156,7 +160,7 @@ std::int64_t NearestLabel::find(const double* query) const {
   const auto near = [](double value) { return std::abs(value) < remote; };  // false for NaN
   if (!std::all_of(query, query + tree_->points.width, near)) return tree_->first_row;
   Nearest nearest(tree_->points.rows, tree_->first_row);
-  tree_->index.findNeighbors(nearest, query, nanoflann::SearchParams());
+  tree_->index.findNeighbors(nearest, query, {});
   return nearest.row();
 }
 

@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# Builds the host against the LibTorch of another Debian, in a root of its own, and compares the two
+# hosts with the same portable binaries: usage second_libtorch.sh BUILD [SUITE, default trixie].
+# Roots and builds stay in GREVY_ROOTS, build/roots by default, some 3 GB. JOBS: compilers at a time.
+# Ends with 77 where no root can be made: see second_root.sh.
+set -euo pipefail
+build_dir=$(realpath "$1") suite=${2:-trixie}
+source_dir=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+roots=${GREVY_ROOTS:-$source_dir/build/roots}
+root=$roots/$suite
+[ "$(uname -m)" = x86_64 ] || { echo "second-libtorch: the kept binaries are for x86-64" >&2; exit 77; }
+bash "$source_dir/tests/checks/second_root.sh" "$root" "$suite"
+
+# Runs a command there: the sources in /source, not to be written to, and the build in /build.
+there() {
+  mkdir -p "$root/source" "$root/build"
+  unshare --mount --pid --fork bash -euc '
+    mount --bind "$1" "$2/source"
+    mount -o remount,ro,bind "$2/source"
+    mount -t proc proc "$2/proc"
+    cd /
+    exec chroot "$2" env -i PATH=/usr/bin:/usr/sbin HOME=/root LC_ALL=C.UTF-8 CCACHE_DIR=/build/ccache \
+      OMP_NUM_THREADS=1 bash -euc "cd /build && $3"' _ "$source_dir" "$root" "$1"
+}
+
+echo "== building against $(there 'dpkg-query -W libtorch-dev g++' | tr '\t\n' '  ')"
+there "cmake -S /source -B . -G Ninja -DCMAKE_BUILD_TYPE=Release -DGREVY_WERROR=ON >cmake.log 2>&1 ||
+  { cat cmake.log; exit 1; }"
+there "ninja -j ${JOBS:-2} grevy-portable-numbers"
+
+echo "== the kept portable plugins, in both hosts"
+# To the rounding of floats, relative, after a training of 30 steps.
+rounding=2e-5
+released=tests/plugins/released-portable
+for version in "$source_dir/$released"/*/; do
+  version=$(basename "$version")
+  "$build_dir/tests/grevy-portable-numbers" "$build_dir/$released/$version/then" >"$root/build/numbers"
+  there "tests/grevy-portable-numbers $released/$version/then numbers $rounding"
+done
+there "ctest -R '^portable-' --output-on-failure"
+
+echo "== a plugin that uses LibTorch is refused by its stamp"
+foreign=$(find "$build_dir" -path '*/grevy/plugins/grevy-criterions.so')
+cp "$foreign" "$root/build/foreign.so"
+if there "tests/grevy-portable-numbers foreign.so" 2>"$root/build/refusal"; then exit 1; fi
+cat "$root/build/refusal"
+grep -q 'was built against "libtorch .*this host has "libtorch' "$root/build/refusal"
+echo "second-libtorch: ok"

@@ -3,8 +3,9 @@
   branches.py BUILD [LIST]    a table by folder; the lines go to BUILD/untested.txt. With LIST: says
                               what is new and what is gone, and ends with 1 if something is new.
 
-A line is untested if it never ran, or if a condition on it had one outcome only. A line of LIST is
-"FILE: TEXT": the source line, not its number, so that the list stays true when lines move.
+A line is untested if it begins a statement that never ran, or if a condition on it had one outcome
+only. A line of LIST is "FILE: TEXT": the source line, not its number, so that the list stays true
+when lines move.
 
 gcov counts more branches than the source has: every call that may throw, the clean-up of temporaries
 behind such a call, guards of local statics. Those are told by gcov (throw), by neither outcome being
@@ -18,6 +19,8 @@ import re
 import subprocess
 import sys
 
+# The line before one that begins a statement.
+ENDS = re.compile(r"([;{}:]|^//.*|^#.*|^|;\s*//.*|[{}]\s*//.*)$")
 DECIDES = re.compile(r"\b(if|for|while|switch|case)\b|&&|\|\||\?|[=!<>]=| [<>] ")
 
 
@@ -51,9 +54,12 @@ def gathered(build):
         begins = {f["name"]: (f["start_line"], f["start_column"]) for f in file["functions"]}
         for line in file["lines"]:
             text = source[line["line_number"] - 1].strip()
+            begins_here = ENDS.search(source[line["line_number"] - 2].strip()) is not None
             outcomes = outcomes_of(line["branches"], text.startswith("switch"))
             if not DECIDES.search(text):
                 outcomes = []
+            if not outcomes and not (begins_here and text.strip("{}();")):
+                continue
             key = (begins.get(line.get("function_name")), len(outcomes))
             seen = files[name][text, line["line_number"]].setdefault(key, [0, [0] * len(outcomes)])
             seen[0] += line["count"]
@@ -69,7 +75,7 @@ def split(runs, outcomes):
 
 
 class Tally:
-    """Of a folder: lines and outcomes, tested and all."""
+    """Of a folder: lines that begin statements, and outcomes: tested, and all."""
 
     def __init__(self):
         self.lines = self.tested_lines = self.outcomes = self.tested_outcomes = 0
@@ -81,7 +87,7 @@ class Tally:
         self.tested_outcomes += tested
 
     def __str__(self):
-        return (f"{self.tested_lines:6} of {self.lines:6} lines {100 * self.tested_lines / self.lines:6.2f} %"
+        return (f"{self.tested_lines:6} of {self.lines:6} statements {100 * self.tested_lines / self.lines:6.2f} %"
                 f"{self.tested_outcomes:7} of {self.outcomes:6} outcomes "
                 f"{100 * self.tested_outcomes / max(1, self.outcomes):6.2f} %")
 
@@ -96,7 +102,7 @@ def measure(build):
             tested, missed = sum(p[0] for p in parts), sum(p[1] for p in parts)
             for folder in (name.split("/")[0], "/".join(name.split("/")[:3])):
                 tallies[folder].add(runs, tested, missed)
-            if (runs == 0 and text.strip("{}();")) or missed:
+            if runs == 0 or missed:
                 untested[f"{name}: {text}"] += 1
     return tallies, untested
 

@@ -102,10 +102,6 @@ bool ZipArchive::has(const std::string& name) const {
   return zip_name_locate(archive_.get(), name.c_str(), 0) >= 0;
 }
 
-std::uint64_t ZipArchive::size(const std::string& name) const {
-  return stat_of(archive_.get(), name, member_text(file_, name)).size;
-}
-
 std::vector<unsigned char> ZipArchive::read(const std::string& name, std::uint64_t most) const {
   const std::string where = member_text(file_, name);
   const zip_stat_t stat = stat_of(archive_.get(), name, where);

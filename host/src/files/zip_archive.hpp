@@ -22,7 +22,6 @@ class ZipArchive {
 
   std::vector<std::string> names() const;
   bool has(const std::string& name) const;
-  std::uint64_t size(const std::string& name) const;
 
   // The bytes of a member, their checksum compared. Errors: not_found; invalid_value for one that
   // is compressed, encrypted, damaged or longer than `most`.

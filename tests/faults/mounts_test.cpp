@@ -85,9 +85,7 @@ Outcome run_and_harm(const Site& site, long moment, const std::function<void()>&
   stop.delay = moment;
   LoadedProgram::Conditions conditions;
   conditions.meanwhile = [&](pid_t process) {
-    siginfo_t info{};
-    REQUIRE(::waitid(P_PID, static_cast<id_t>(process), &info, WSTOPPED | WEXITED | WNOWAIT) == 0);
-    if (info.si_code != CLD_STOPPED) return;
+    if (!wait_for_stop(process)) return;
     harm();
     ::kill(process, SIGCONT);
   };

@@ -2,16 +2,22 @@
  * last. Linked before libc, or loaded with LD_PRELOAD; what it does is read from the environment
  * when the process starts and by faults_begin():
  *
- *   GREVY_FAULT_FOLDER    absolute, without links; only calls on it and in it count. Unset: nothing
- * does GREVY_FAULT_CALLS     which count, of open (for writing), write, sync, rename (and link),
- * unlink, mkdir, truncate, close (of what was opened for writing); default: all GREVY_FAULT_AT the
- * call that is met, from 1; default: none, calls are only counted GREVY_FAULT_ACTION    fail: it
- * fails; tear: a write takes half, and the next call that counts fails; short: a write takes half;
- * kill: SIGKILL before the call; kill-torn: SIGKILL after half a write GREVY_FAULT_ERROR ENOSPC,
- * EIO, EDQUOT, EROFS: what errno is then GREVY_FAULT_LASTS     1: all calls that count fail from
- * there on GREVY_FAULT_RECORD    a file that gets a line "KIND PATH [PATH]" for each call
- *   GREVY_FAULT_SIGNAL    sent to the process GREVY_FAULT_DELAY microseconds after its first call
- *                         that counts, and every GREVY_FAULT_INTERVAL microseconds again
+ *   GREVY_FAULT_FOLDER  absolute, without links: calls on it and in it count; unset: none do
+ *   GREVY_FAULT_CALLS   which count, of open (for writing), write, sync, rename (and link),
+ *                       unlink, mkdir, truncate, close (of what was opened for writing); unset: all
+ *   GREVY_FAULT_AT      the call that is met, from 1; unset: none, calls are only counted
+ *   GREVY_FAULT_ACTION  fail: it fails
+ *                       tear: a write takes half, and the next call that counts fails
+ *                       short: a write takes half
+ *                       kill: SIGKILL before the call
+ *                       kill-torn: SIGKILL after half a write
+ *                       stop: SIGSTOP before the call, which is made after SIGCONT
+ *   GREVY_FAULT_ERROR   ENOSPC, EIO, EDQUOT, EROFS: what errno is then
+ *   GREVY_FAULT_LASTS   1: all calls that count fail from there on
+ *   GREVY_FAULT_RECORD  a file that gets a line "KIND PATH [PATH]" for each call
+ *   GREVY_FAULT_SIGNAL  a number, sent to the process some time after its first call that counts
+ *   GREVY_FAULT_DELAY   after how many microseconds
+ *   GREVY_FAULT_INTERVAL  and again every so many microseconds
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -35,8 +41,9 @@ enum kind { OPEN, WRITE, SYNC, RENAME, UNLINK, MKDIR, TRUNCATE, CLOSE, NUM_KINDS
 static const char* const kind_names[NUM_KINDS] = {"open",   "write", "sync",     "rename",
                                                   "unlink", "mkdir", "truncate", "close"};
 
-enum action { FAIL, TEAR, SHORT, KILL, KILL_TORN, NUM_ACTIONS };
-static const char* const action_names[NUM_ACTIONS] = {"fail", "tear", "short", "kill", "kill-torn"};
+enum action { FAIL, TEAR, SHORT, KILL, KILL_TORN, STOP, NUM_ACTIONS };
+static const char* const action_names[NUM_ACTIONS] = {"fail", "tear",      "short",
+                                                      "kill", "kill-torn", "stop"};
 
 enum verdict { PASS, FAILS, HALF };
 
@@ -197,6 +204,9 @@ static enum verdict meet(enum kind kind) {
     case KILL_TORN:
       if (kind != WRITE) die();
       return HALF;
+    case STOP:
+      kill(getpid(), SIGSTOP);
+      return PASS;
     default:
       return fails();
   }

@@ -189,6 +189,13 @@ void Site::check_same() const {
   check_same_run(workspace_ / "run", workspace_ / "whole", past_);
 }
 
+bool wait_for_stop(pid_t process) {
+  siginfo_t info{};
+  constexpr int states = WSTOPPED | WEXITED | WNOWAIT;
+  REQUIRE(::waitid(P_PID, static_cast<id_t>(process), &info, states) == 0);
+  return info.si_code == CLD_STOPPED;
+}
+
 void check_failed(const Outcome& outcome, const std::vector<std::string>& texts) {
   CAPTURE(outcome.err);
   CHECK(outcome.code == 3);

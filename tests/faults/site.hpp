@@ -78,6 +78,9 @@ class Site {
   std::set<std::string> recovered_;
 };
 
+// Waits until a run is stopped by SIGSTOP; false: it has ended before.
+bool wait_for_stop(pid_t process);
+
 // A run has ended with the exit code of files that cannot be written, and one line that names a
 // file of its folder and says one of `texts`; or what the system says for a number.
 void check_failed(const Outcome& outcome, const std::vector<std::string>& texts);

@@ -259,6 +259,16 @@ TEST_CASE("checkpoint files: the best one is named again after a crash in betwee
   CHECK(open_checkpoint(run.best()).info.at("step") == 2);
 }
 
+TEST_CASE("checkpoint files: what a killed process had yet to remove is removed on going on") {
+  const TemporaryFolder folder;
+  const RunFolder run(folder.path());
+  CheckpointFiles killed(run, 3);
+  store_all(killed, {1, 2, 3});
+  CheckpointFiles again(run, 2);
+  again.resume(open_checkpoint(folder.path()), 3, false);
+  CHECK(names(folder.path()) == Names{"checkpoint-2.safetensors", "checkpoint.safetensors"});
+}
+
 TEST_CASE("run folder: what is there") {
   const TemporaryFolder folder;
   const RunFolder run(folder.path());

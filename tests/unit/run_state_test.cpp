@@ -92,4 +92,6 @@ TEST_CASE("run state: what names allow") {
                           "/optimizer/learning_rate, or plugin:ID")
                              .c_str(),
                          Error);
+  CHECK_THROWS_WITH_AS(check_allowed_names({"a\n\xE5"}),
+                       doctest::Contains("--allow: found \"a\\n\xEF\xBF\xBD\"; must be"), Error);
 }

@@ -78,6 +78,7 @@ void CheckpointFiles::resume(const OpenedCheckpoint& from, std::int64_t step, bo
   if (is_best && from.file != folder_.best())
     duplicate_file(from.file, folder_.best().filename().string());
   newest_ = step;
+  remove_old();  // a process that was killed may have had no time for it
 }
 
 void CheckpointFiles::store(std::int64_t step, bool is_best, const Write& write) {
@@ -89,12 +90,14 @@ void CheckpointFiles::store(std::int64_t step, bool is_best, const Write& write)
   remove_old();
 }
 
-// One of a later step is of a course that was given up.
+// One of a later step is of a course that was given up; one of this step is the newest by another
+// name, as after going on from it.
 void CheckpointFiles::remove_old() const {
   std::vector<fs::path> old;
   std::size_t kept = 1;
   for (const Predecessor& earlier : folder_.predecessors())
-    if (earlier.step >= newest_ || ++kept > keep_) old.push_back(earlier.file);
+    if (earlier.step > newest_ || (earlier.step < newest_ && ++kept > keep_))
+      old.push_back(earlier.file);
   remove_files(old);
 }
 

@@ -1,5 +1,7 @@
 #include "training/run_state.hpp"
 
+#include "experiment/schema_rule.hpp"
+
 #include <grevy/error.hpp>
 
 #include <algorithm>
@@ -103,8 +105,8 @@ void check_allowed_names(const std::vector<std::string>& names) {
     const bool is_plugin = name.size() > plugin_prefix.size() && name.rfind(plugin_prefix, 0) == 0;
     if (!is_pointer && !is_plugin)
       throw Error(ErrorCode::invalid_value,
-                  "--allow: found \"" + name +
-                      "\"; must be a place in the experiment, such as /optimizer/learning_rate, or "
+                  "--allow: found " + schema::shown(name) +
+                      "; must be a place in the experiment, such as /optimizer/learning_rate, or "
                       "plugin:ID");
   }
 }

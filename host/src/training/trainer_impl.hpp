@@ -70,9 +70,15 @@ struct Trainer::Impl {
   // The state is that before the step, the generators go on. A validation of this step is left out
   // as well.
   void skip_step(const std::string& reason);
-  [[noreturn]] void rethrow(const Error& e) const;
-  // What happened in the step in progress. The optimiser is ours: its errors need no plugin's name.
-  std::string in_step(const Error& e) const;
+  template <class Call>
+  auto ask_application(Call&& call);
+  void ask_whether_to_stop();
+  void tell(const StepReport& report);
+  [[noreturn]] void rethrow(const Error& e, const std::string& where) const;
+  // The step in progress, or the validation of the one that is done.
+  std::string place_in_training() const;
+  // What happened there. The optimiser is ours: its errors need no plugin's name.
+  std::string in_step(const Error& e, const std::string& where) const;
 
   // ---- state ----
 
@@ -104,8 +110,9 @@ struct Trainer::Impl {
   const FitCallbacks* callbacks = nullptr;
   Statistics pending;
   bool is_pending = false, stopped = false;
-  bool skips = false;             // steps that meet what is not finite
-  bool is_bad_statistic = false;  // what `failure` is about
+  bool skips = false;  // steps that meet what is not finite
+  // What ended the solver: a statistic that is not finite; what a callback has thrown.
+  bool is_bad_statistic = false, is_of_application = false;
   SkippedSteps skipped;
   std::optional<double> validation;
   Statistics validation_parts;

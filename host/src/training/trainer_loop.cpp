@@ -43,7 +43,7 @@ void Trainer::Impl::end_step(std::int64_t at, Statistics found, std::uint32_t* a
   ++step;
   skipped.done();
   if (skips) skipped.keep(all_tensors(), *optimizer);
-  stopped = callbacks->should_stop && callbacks->should_stop();
+  ask_whether_to_stop();
   *actions = 0;
   if (stopped) *actions |= GREVY_ACTION_STOP;
   if (valid_loader && is_due("valid_frequency", step)) {
@@ -56,9 +56,29 @@ void Trainer::Impl::end_step(std::int64_t at, Statistics found, std::uint32_t* a
 void Trainer::Impl::finish_step() {
   if (!is_pending) return;
   is_pending = false;
-  if (callbacks->on_step)
-    callbacks->on_step({step - 1, experiment.num_steps(), pending, validation, validation_parts});
-  offer_checkpoint();
+  tell({step - 1, experiment.num_steps(), pending, validation, validation_parts});
+}
+
+// What the application throws is its own: nothing is put around it.
+template <class Call>
+auto Trainer::Impl::ask_application(Call&& call) {
+  try {
+    return call();
+  } catch (...) {
+    is_of_application = true;
+    throw;
+  }
+}
+
+void Trainer::Impl::ask_whether_to_stop() {
+  stopped = ask_application([&] { return callbacks->should_stop && callbacks->should_stop(); });
+}
+
+void Trainer::Impl::tell(const StepReport& report) {
+  ask_application([&] {
+    if (callbacks->on_step) callbacks->on_step(report);
+    offer_checkpoint();
+  });
 }
 
 void Trainer::Impl::offer_checkpoint() {
@@ -68,7 +88,7 @@ void Trainer::Impl::offer_checkpoint() {
 }
 
 bool Trainer::Impl::is_to_skip(const Error& e) const {
-  return skips && e.code() == ErrorCode::non_finite && !is_pending &&
+  return skips && e.code() == ErrorCode::non_finite && !is_pending && !is_of_application &&
          (!failure || is_bad_statistic) && step < experiment.num_steps();
 }
 
@@ -80,11 +100,9 @@ void Trainer::Impl::skip_step(const std::string& reason) {
                      reason + "; the step is left out, as are others like it");
   failure = nullptr;
   ++step;
-  stopped = callbacks->should_stop && callbacks->should_stop();
+  ask_whether_to_stop();
   const Statistics none;
-  if (callbacks->on_step)
-    callbacks->on_step({step - 1, experiment.num_steps(), none, std::nullopt, none, reason});
-  offer_checkpoint();
+  tell({step - 1, experiment.num_steps(), none, std::nullopt, none, reason});
 }
 
 template <class Body>
@@ -132,23 +150,28 @@ grevy_training Trainer::Impl::make_training(const MeasuredTables& measured) {
   return training;
 }
 
-void Trainer::Impl::rethrow(const Error& e) const {
-  if (e.code() != ErrorCode::non_finite) throw;
-  throw Error(e.code(), in_step(e));
+void Trainer::Impl::rethrow(const Error& e, const std::string& where) const {
+  if (e.code() != ErrorCode::non_finite || is_of_application) throw;
+  throw Error(e.code(), in_step(e, where));
 }
 
-std::string Trainer::Impl::in_step(const Error& e) const {
+std::string Trainer::Impl::place_in_training() const {
+  const std::string counted = " (counted from 0)";
+  return is_pending ? "validation after step " + std::to_string(step - 1) + counted
+                    : "step " + std::to_string(step) + counted;
+}
+
+std::string Trainer::Impl::in_step(const Error& e, const std::string& where) const {
   const auto* of_plugin = dynamic_cast<const PluginError*>(&e);
   const bool is_ours = of_plugin != nullptr && of_plugin->plugin() == "host";
-  return "step " + std::to_string(step) +
-         " (counted from 0): " + (is_ours ? of_plugin->message() : e.what()) + " (criterion " +
+  return where + ": " + (is_ours ? of_plugin->message() : e.what()) + " (criterion " +
          network.criterion->component() + ", model " + network.models[0]->component() +
          ", learning rate " + experiment.at("/optimizer/learning_rate").dump() + ")";
 }
 
 bool Trainer::Impl::run_solver() {
   failure = nullptr;
-  is_bad_statistic = false;
+  is_bad_statistic = is_of_application = false;
   const MeasuredTables measured(loader->table(), optimizer->table(), phases);
   const grevy_training training = make_training(measured);
   try {
@@ -158,14 +181,15 @@ bool Trainer::Impl::run_solver() {
     return true;
   } catch (const Error& e) {
     const bool skipping = is_to_skip(e);
+    const std::string where = place_in_training();
     is_pending = false;
-    if (!failure && !skipping) rethrow(e);
+    if (!failure && !skipping) rethrow(e, where);
     try {
       if (failure) std::rethrow_exception(failure);
       throw;
     } catch (const Error& original) {
-      if (!skipping) rethrow(original);
-      skip_step(in_step(original));
+      if (!skipping) rethrow(original, where);
+      skip_step(in_step(original, where));
     }
     return false;
   }

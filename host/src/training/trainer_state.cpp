@@ -8,11 +8,19 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
+#include <map>
 
 namespace grevy::host {
 namespace {
 
 using nlohmann::json;
+
+void check_steps(std::int64_t steps, std::int64_t of_optimizer) {
+  if (steps < 0 || of_optimizer < 0)
+    throw Error(ErrorCode::invalid_value, "found " + std::to_string(steps) + " steps and " +
+                                              std::to_string(of_optimizer) +
+                                              " of the optimiser; must be at least 0");
+}
 
 bool has_shape(const StoredTensors& content, const NamedTensor& tensor) {
   const auto found = content.tensors.find(tensor.name);
@@ -124,14 +132,20 @@ void Trainer::Impl::for_generators(Body&& body) const {
 }
 
 void Trainer::Impl::load(const StoredTensors& content, const json& stored) {
+  const std::int64_t steps = stored.at("step"), of_optimizer = stored.at("optimizer_steps");
+  check_steps(steps, of_optimizer);
+  const std::string of_solver = stored.at("solver_state");
+  std::map<std::string, Random::State> states;
+  for (const auto& [name, words] : stored.at("generators").items())
+    states[name] = parse_words(words);
   restore(all_tensors(), content);
-  step = stored.at("step");
-  optimizer->set_num_steps(stored.at("optimizer_steps"));
+  step = steps;
+  optimizer->set_num_steps(of_optimizer);
   skipped.restore(stored.value("skipped", json::object()));
-  network.solver->load_state(stored.at("solver_state").get<std::string>());
-  const json& generators = stored.at("generators");
+  network.solver->load_state(of_solver);
   for_generators([&](const char* name, Random& random) {
-    if (generators.contains(name)) random.restore(parse_words(generators[name]));
+    const auto found = states.find(name);
+    if (found != states.end()) random.restore(found->second);
   });
 }
 
@@ -184,10 +198,7 @@ void Trainer::load(const std::filesystem::path& run) {
 NamedTensors Trainer::state() const { return impl().all_tensors(); }
 
 void Trainer::set_steps(std::int64_t step, std::int64_t optimizer_steps) {
-  if (step < 0 || optimizer_steps < 0)
-    throw Error(ErrorCode::invalid_value, "found " + std::to_string(step) + " steps and " +
-                                              std::to_string(optimizer_steps) +
-                                              " of the optimiser; must be at least 0");
+  check_steps(step, optimizer_steps);
   impl().step = step;
   impl().optimizer->set_num_steps(optimizer_steps);
 }

@@ -55,7 +55,7 @@ json to_json(const host::Host& host, const host::PluginManifest& plugin) {
   return {{"id", plugin.id},
           {"version", plugin.version},
           {"file", plugin.file.string()},
-          {"hash", host.hash(plugin.id)},
+          {"hash", host.hash(plugin)},
           {"abi", {plugin.abi_major, plugin.abi_minor}},
           {"stamp", plugin.stamp},
           {"problem", plugin.problem},
@@ -214,7 +214,7 @@ void list_plugins(const Common& common, const std::string& pattern) {
   }
   for (const auto& plugin : plugins) {
     std::cout << plugin.id << " " << plugin.version << "  " << plugin.file.string() << "\n  "
-              << host.hash(plugin.id) << "\n";
+              << host.hash(plugin) << "\n";
     if (!plugin.problem.empty()) std::cout << "  cannot be used: " << plugin.problem << "\n";
     for (const auto& component : plugin.components)
       std::cout << "  " << host::to_string(component.kind) << " " << component.name
@@ -234,12 +234,12 @@ void show_plugin(const Common& common, const std::string& name) {
       if (!named) continue;
       found.push_back(to_json(component));
       found.back()["plugin"] = plugin.id;
-      found.back()["plugin_hash"] = host.hash(plugin.id);
+      found.back()["plugin_hash"] = host.hash(plugin);
       if (common.json) continue;
       std::cout << host::to_string(component.kind) << " " << component.name
                 << aliases_text(component) << " " << component.version << "\n  "
                 << component.summary << "\n  plugin " << plugin.id << " " << plugin.version << ", "
-                << plugin.file.string() << "\n  " << host.hash(plugin.id) << "\n  options\n";
+                << plugin.file.string() << "\n  " << host.hash(plugin) << "\n  options\n";
       print_options(component);
     }
   if (found.empty())

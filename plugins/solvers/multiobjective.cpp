@@ -113,6 +113,12 @@ class Multiobjective : public Solver {
     return predictions;
   }
 
+  // Steps that are left out count for the schedules as well.
+  void fit(const TrainingRef& training) override {
+    step_ = training.first_step();
+    Solver::fit(training);
+  }
+
   Statistics step(const std::vector<Batch>& batches, const OptimizerRef& optimizer) override {
     const Weights weights = scheduler_loss_->get_weights(step_);
     const Weights penalties = scheduler_regularizer_->get_weights(step_);

@@ -1,7 +1,11 @@
 // The estimate of a training's memory, part by part.
 #include "trainer_support.hpp"
 
+#include <ATen/Context.h>
 #include <doctest/doctest.h>
+
+#include <fstream>
+#include <sys/resource.h>
 
 using namespace grevy;
 using namespace grevy::tests;
@@ -59,13 +63,51 @@ TEST_CASE("a full batch counts every sample") {
   CHECK(part(estimate(full), "activations") > 400 * 8 * 4);
 }
 
+namespace {
+
+// The process may take so many bytes more while it lives.
+class DataLimit {
+ public:
+  explicit DataLimit(std::int64_t more) {
+    std::ifstream stream("/proc/self/status");
+    std::int64_t used = 0;
+    for (std::string word; stream >> word;)
+      if (word == "VmData:") stream >> used;
+    REQUIRE(::getrlimit(RLIMIT_DATA, &old_) == 0);
+    const rlimit limit{static_cast<rlim_t>(used * 1024 + more), old_.rlim_max};
+    REQUIRE(::setrlimit(RLIMIT_DATA, &limit) == 0);
+  }
+  ~DataLimit() { ::setrlimit(RLIMIT_DATA, &old_); }
+  DataLimit(const DataLimit&) = delete;
+  DataLimit& operator=(const DataLimit&) = delete;
+
+ private:
+  rlimit old_{};
+};
+
+}  // namespace
+
 TEST_CASE("a training that cannot fit is refused before it begins") {
-  constexpr std::int64_t most = std::int64_t{150} << 30;
-  if (host::available_memory().value_or(most) >= most) return;  // it would fit
-  const json monster = {{"training", {{"batch_size", 300}, {"num_negatives", 1048576}}},
+  const json monster = {{"training", {{"batch_size", 300}, {"num_negatives", 16384}}},
                         {"model", {{"num_units", 1024}}}};
+  const DataLimit limit(std::int64_t{1} << 30);
+  CHECK(refusal([] { estimate({}); }) == "no error");
   const std::string text = refusal([&] { estimate(monster); });
   CHECK_MESSAGE(contains(text, "needs about "), text);
   CHECK_MESSAGE(contains(text, "activations "), text);
   CHECK_MESSAGE(contains(text, "lower /training/batch_size"), text);
+}
+
+TEST_CASE("the graph of a Jacobian counts, and only with it") {
+  const auto solver = [](const char* name) {
+    return part(estimate({{"solver", {{"name", name}}}}), "solver");
+  };
+  CHECK(solver("regularized-solver") > 32 * 8 * 10 * 4);
+  CHECK(solver("single-session") < solver("regularized-solver") / 10);
+}
+
+TEST_CASE("a device that turns out to be the CPU has an estimate like the CPU") {
+  if (at::hasCUDA()) return;
+  CHECK(part(estimate({{"device", "cuda_if_available"}}), "activations") ==
+        part(estimate({}), "activations"));
 }

@@ -189,14 +189,55 @@ TEST_CASE("neither validations nor callbacks are steps to be skipped") {
                    {{"non_finite", "skip"}, {"valid_frequency", 1}, {"valid_batches", 1}})),
       recording().slice(0, 150), recording().slice(150, 200));
   const Caught error = catch_error([&] { trainer.fit(); });
+  CHECK_MESSAGE(error.text.rfind("validation after step 0 (counted from 0): ", 0) == 0, error.text);
   CHECK_MESSAGE(error.says("the validation loss is nan"), error.text);
-  host::Trainer other = trainer_with({{"count", 0}}, {{"non_finite", "skip"}});
-  host::FitCallbacks callbacks;
-  callbacks.on_step = [](const host::StepReport&) {
+  const auto fails = [](auto&&...) -> bool {
     throw Error(ErrorCode::non_finite, "of the application's own");
   };
-  CHECK(catch_error([&] { other.fit(callbacks); }).says("of the application's own"));
-  CHECK(other.num_skipped() == 0);
+  std::vector<host::FitCallbacks> callbacks(3);
+  callbacks[0].on_step = fails;
+  callbacks[1].should_stop = fails;
+  callbacks[2].on_checkpoint = fails;
+  for (const char* how : {"skip", "stop"})
+    for (const host::FitCallbacks& given : callbacks) {
+      host::Trainer other = trainer_with({{"count", 0}}, {{"non_finite", how}});
+      CHECK(catch_error([&] { other.fit(given); }).text == "of the application's own");
+      CHECK(other.num_skipped() == 0);
+    }
+}
+
+TEST_CASE("a schedule goes on over steps that are left out") {
+  const auto pair = [](std::int64_t begin, std::int64_t end, const json& loss) {
+    return json{{"slice", {begin, end}},
+                {"loss", loss},
+                {"distribution", {{"name", "time"}, {"time_offset", 4}}}};
+  };
+  const json document = {
+      {"seed", 4},
+      {"model",
+       {{"name", "offset5-model"}, {"num_units", 4}, {"num_output", 4}, {"normalize", false}}},
+      {"objectives",
+       {pair(0, 4, {{"name", "spoils"}, {"first", 2}, {"count", 2}}),
+        pair(2, 4, {{"name", "FixedEuclideanInfoNCE"}})}},
+      {"solver",
+       {{"scheduler_loss",
+         {{"name", "linear-scheduler"},
+          {"step_to_switch_on_reg", 0},
+          {"step_to_switch_off_reg", 100},
+          {"start_weight", 0.0},
+          {"end_weight", 10.0}}}}},
+      {"training", {{"num_steps", 8}, {"batch_size", 12}, {"non_finite", "skip"}}}};
+  host::Trainer trainer(host_of_tests(), host::Experiment(host_of_tests(), document), recording());
+  std::vector<std::int64_t> done;
+  host::FitCallbacks callbacks;
+  callbacks.on_step = [&](const host::StepReport& report) {
+    if (!report.skipped.empty()) return;
+    done.push_back(report.step);
+    CHECK(value_of(report.statistics, "loss_weight_0") ==
+          doctest::Approx(0.1 * static_cast<double>(report.step)));
+  };
+  CHECK(trainer.fit(callbacks));
+  CHECK(done == std::vector<std::int64_t>{0, 1, 4, 5, 6, 7});
 }
 
 TEST_CASE("Adam refuses a step before anything of it is done, for every kind of tensor") {

@@ -95,6 +95,20 @@ TEST_CASE("a criterion wraps another that it gets from the host") {
   CHECK(outer->statistics().at(0).value == doctest::Approx(0.5));
 }
 
+TEST_CASE(
+    "a plugin that a component asks for by a name of its own is among those of the training") {
+  host::Host host(only(
+      {GREVY_BUILTIN_PLUGINS, test_plugins / "bad/hidden", test_plugins / "good/shortest.so"}));
+  const host::Experiment experiment(
+      host, {{"model", {{"name", "offset1-model"}, {"num_output", 3}, {"num_units", 4}}},
+             {"criterion", {{"name", "hidden"}}}});
+  const host::Trainer trainer = host::Trainer::without_data(host, experiment, {2});
+  std::vector<std::string> ids;
+  for (const nlohmann::json& plugin : trainer.plugins()) ids.push_back(plugin.at("id"));
+  CHECK(ids ==
+        std::vector<std::string>{"grevy.models", "grevy.solvers", "zoo.hidden", "zoo.shortest"});
+}
+
 TEST_CASE("wrappers nest, and each inner component has a seed of its own") {
   Host host(only({good, GREVY_BUILTIN_PLUGINS}));
   const auto twice = criterion(

@@ -1,5 +1,6 @@
 #include "unit/temporary_folder.hpp"
 
+#include <grevy/host/safetensors.hpp>
 #include <grevy/host/simulate.hpp>
 #include <grevy/host/trainer.hpp>
 
@@ -9,6 +10,7 @@
 
 #include <cmath>
 #include <thread>
+#include <utility>
 
 using namespace grevy;
 using namespace grevy::host;
@@ -307,6 +309,34 @@ TEST_CASE("a checkpoint of other shapes is refused and changes nothing") {
   CHECK(error_of([&] { trainer.load(folder / "gone"); }).first == ErrorCode::not_found);
 }
 
+TEST_CASE("a checkpoint with numbers that no training has is refused and changes nothing") {
+  const tests::TemporaryFolder folder;
+  const auto file = folder / "run.safetensors";
+  const std::pair<const char*, const char*> cases[] = {
+      {"step", "-3"},
+      {"optimizer_steps", "-1"},
+      {"step", "\"three\""},
+      {"solver_state", "7"},
+      {"generators", R"({"train": ["0", "0", "0", "0"]})"},
+      {"generators", R"({"train": ["1", "2"]})"}};
+  for (const auto& [key, value] : cases) {
+    CAPTURE(key);
+    CAPTURE(value);
+    Trainer other = make_trainer({{"seed", 99}});
+    other.save(file);
+    StoredTensors content = read_safetensors(file);
+    content.metadata[key] = value;
+    write_safetensors(file, content);
+    Trainer trainer = make_trainer();
+    const at::Tensor before = embed(trainer);
+    const auto [code, message] = error_of([&] { trainer.load(file); });
+    CHECK(code == ErrorCode::invalid_value);
+    CHECK_MESSAGE(message.rfind(file.string() + ": ", 0) == 0, message);
+    CHECK(at::equal(embed(trainer), before));
+    CHECK(trainer.step() == 0);
+  }
+}
+
 TEST_CASE("loss_on is repeatable and leaves the training alone") {
   const OneThread one_thread;
   Trainer trainer = make_trainer();
@@ -458,7 +488,9 @@ TEST_CASE("validation and transform evaluate, then restore the training mode") {
   solver->attach({model}, {*criterion});
   const TwoBatches loader;
   noting.modes.clear();
-  SUBCASE("validation") { CHECK(solver->validate(loader.table).loss == doctest::Approx(std::log(4))); }
+  SUBCASE("validation") {
+    CHECK(solver->validate(loader.table).loss == doctest::Approx(std::log(4)));
+  }
   SUBCASE("transform") {
     CHECK(solver->transform(0, at::ones({6, 1})).sizes() == at::IntArrayRef({5, 1}));
   }

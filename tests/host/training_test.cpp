@@ -1,6 +1,7 @@
 // What settings of data and sampling do to a training: trials, masks, negatives, borders, and which
 // embeddings the solvers compare.
 #include "trainer_support.hpp"
+#include "training/data_identity.hpp"
 
 using namespace grevy;
 using namespace grevy::tests;
@@ -294,4 +295,32 @@ TEST_CASE("sampling that has no effect or no labels is refused, with its place")
     });
     CHECK_MESSAGE(contains(found, text), found);
   }
+}
+
+TEST_CASE("recordings are told apart by their values, labels and trials") {
+  const auto identity = [](const host::Recording& recording) {
+    const host::Experiment experiment(builtin_host(), {{"model", {{"name", "offset1-model"}}}});
+    return host::identify(experiment, {recording});
+  };
+  const auto made = [](std::uint64_t seed) { return made_recording(50, 3, seed); };
+  const json plain = identity(made(1));
+  CHECK(plain == identity(made(1)));
+  CHECK(plain.size() == 3);
+  const std::string neural = plain.at("/data/neural");
+  CHECK_MESSAGE(neural.rfind("float32 [50, 3] sha256:", 0) == 0, neural);
+  CHECK(neural.size() == std::string("float32 [50, 3] sha256:").size() + 64);
+  CHECK(plain.at("/data/labels/direction").get<std::string>().rfind("int64 [50, 1] ", 0) == 0);
+  CHECK(identity(made(2)).at("/data/neural") != neural);
+  CHECK(identity(made(2)).at("/data/labels/position") != plain.at("/data/labels/position"));
+  // The same numbers, otherwise in memory or of another shape.
+  const at::Tensor values = made(1).neural();
+  CHECK(identity(host::Recording(values.t().contiguous().t())).at("/data/neural") == neural);
+  CHECK(identity(host::Recording(values.reshape({75, 2}))).at("/data/neural") != neural);
+  host::Recording changed(values.clone());
+  changed.neural()[49][2] += 1;
+  CHECK(identity(changed).at("/data/neural") != neural);
+  host::Recording in_trials = made(1);
+  in_trials.set_trials(at::arange(50).floor_divide(10));
+  CHECK(identity(in_trials).size() == 4);
+  CHECK(identity(in_trials).at("/data/neural") == neural);
 }

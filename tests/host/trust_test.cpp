@@ -11,7 +11,9 @@
 
 #include <torch/types.h>
 
+#include <dlfcn.h>
 #include <sys/stat.h>
+#include <thread>
 #include <unistd.h>
 
 using namespace grevy;
@@ -173,6 +175,104 @@ TEST_CASE("hashes are those of the files") {
   std::ofstream(plugins.file(), std::ios::app) << "more";
   CHECK(host.hash(id) == hash);  // of what was loaded
   CHECK(catch_error([&] { host.hash("nothing"); }).code == ErrorCode::not_found);
+}
+
+namespace {
+
+Caught load(const fs::path& path) {
+  return catch_error([&] {
+    Host host(only({path}));
+    host.create_criterion(host.names(Kind::criterion).at(0), "{}", {});
+  });
+}
+
+constexpr const char* needs_a_new_process = ": has changed since this process loaded it;";
+
+void replace(const fs::path& file, const fs::path& by) {
+  fs::rename(file, file.string() + ".old");
+  fs::copy_file(by, file);
+}
+
+}  // namespace
+
+TEST_CASE("a plugin that was replaced or altered since this process loaded it is refused") {
+  const Plugins plugins;
+  const fs::path file = fs::canonical(plugins.file());
+  REQUIRE(load(file).text.empty());
+  SUBCASE("replaced by another one") { replace(file, test_plugins / "good/by-hand-1.so"); }
+  SUBCASE("replaced by one that is a byte longer") {
+    replace(file, plugin);
+    std::ofstream(file, std::ios::app) << "x";
+  }
+  SUBCASE("altered where it lies") { std::ofstream(file, std::ios::app) << "x"; }
+  const Caught error = load(file);
+  CHECK(error.code == ErrorCode::incompatible);
+  CHECK_MESSAGE(error.text.rfind(file.string() + needs_a_new_process, 0) == 0, error.text);
+  CHECK(error.says("start a new one"));
+}
+
+TEST_CASE("the same content under the same name is loaded again, another one under another name") {
+  const Plugins plugins;
+  REQUIRE(load(plugins.file()).text.empty());
+  replace(plugins.file(), plugin);
+  CHECK(load(plugins.file()).text.empty());
+  fs::remove(plugins.file());
+  fs::copy_file(test_plugins / "good/by-hand-1.so", plugins.folder() / "other.so");
+  CHECK(load(plugins.folder() / "other.so").text.empty());
+}
+
+TEST_CASE("a further name of a loaded file is the loaded file") {
+  const Plugins plugins;
+  const fs::path other = fs::canonical(plugins.folder()) / "other.so";
+  REQUIRE(load(plugins.file()).text.empty());
+  fs::create_hard_link(plugins.file(), other);
+  CHECK(load(other).text.empty());
+  std::ofstream(plugins.file(), std::ios::app) << "x";
+  CHECK_MESSAGE(load(other).text.rfind(other.string() + needs_a_new_process, 0) == 0,
+                load(other).text);
+}
+
+TEST_CASE("what others have loaded is taken, but not where its file was replaced") {
+  const Plugins plugins;
+  const fs::path file = fs::canonical(plugins.file());
+  REQUIRE(::dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE) != nullptr);
+  SUBCASE("as it was") { CHECK(load(file).text.empty()); }
+  SUBCASE("replaced") {
+    fs::remove(file);
+    fs::copy_file(plugin, file);
+    CHECK_MESSAGE(load(file).says(needs_a_new_process), load(file).text);
+  }
+}
+
+TEST_CASE("threads that load one file: all of them as it was, or none") {
+  const Plugins plugins;
+  constexpr int count = 4;
+  std::vector<std::string> texts(count);
+  const auto load_all = [&] {
+    std::vector<std::thread> threads;
+    for (std::string& text : texts) threads.emplace_back([&] { text = load(plugins.file()).text; });
+    for (std::thread& thread : threads) thread.join();
+  };
+  load_all();
+  for (const std::string& text : texts) CHECK(text == "");
+  replace(plugins.file(), test_plugins / "good/by-hand-1.so");
+  load_all();
+  for (const std::string& text : texts)
+    CHECK_MESSAGE(text.find(needs_a_new_process) != std::string::npos, text);
+}
+
+TEST_CASE("two files of one id have each its own hash") {
+  const Plugins plugins;
+  const fs::path other = plugins.folder() / "other.so";
+  fs::copy_file(plugin, other);
+  std::ofstream(other, std::ios::app) << "x";
+  const Host host(only({plugins.folder()}));
+  REQUIRE(host.plugins().size() == 2);
+  REQUIRE(host.plugins()[0].id == host.plugins()[1].id);
+  for (const PluginManifest& found : host.plugins())
+    CHECK(host.hash(found) == "sha256:" + sha256_of_file(found.file));
+  CHECK(host.hash(host.plugins()[0].id) == host.hash(host.plugins()[0]));
+  CHECK_MESSAGE(catch_error([&] { host.hash(PluginManifest{}); }).says("has no such plugin"), "");
 }
 
 TEST_CASE("a list allows what is on it and nothing else") {

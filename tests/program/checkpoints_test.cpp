@@ -6,6 +6,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <fcntl.h>
 #include <fstream>
@@ -131,7 +132,9 @@ TEST_CASE("where the newest checkpoint is damaged, the one before it is used, an
   workspace.write_experiment(experiment(6, 2));
   REQUIRE(run(workspace, "run").code == 0);
   REQUIRE(run(workspace, "whole").code == 0);
-  damage(workspace, "run/checkpoint.safetensors");
+  REQUIRE(info_of(workspace, "run/best.safetensors", "step") == 6);
+  for (const char* file : {"run/checkpoint.safetensors", "run/best.safetensors"})
+    damage(workspace, file);
   const std::string line =
       "run/checkpoint.safetensors: is damaged: its bytes do not give its checksum; "
       "run/checkpoint-4.safetensors, of step 4, is used instead";
@@ -196,6 +199,94 @@ TEST_CASE("a changed experiment goes on where that is allowed by name, and is re
   check_fails(run(workspace, "run", {"--resume", "--allow", "seed"}), 2,
               {"--allow: found \"seed\"; must be a place in the experiment"});
   check_fails(run(workspace, "run", {"--allow", "/seed"}), 2, {"--allow requires --resume"});
+}
+
+TEST_CASE("where the newest checkpoint is damaged and the best one is as new, that is used") {
+  const Workspace workspace;
+  workspace.write_experiment(experiment(6, 2));
+  REQUIRE(run(workspace, "run").code == 0);
+  REQUIRE(run(workspace, "whole").code == 0);
+  // Into the file as it lies on the disk.
+  std::fstream(workspace / "run/checkpoint.safetensors",
+               std::ios::in | std::ios::out | std::ios::binary)
+      << "x";
+  const Outcome resumed = run(workspace, "run", {"--resume"});
+  CHECK(resumed.code == 0);
+  CHECK_MESSAGE(contains(resumed.err, "run/best.safetensors, of step 6, is used instead"),
+                resumed.err);
+  check_same(workspace, "run", "whole");
+}
+
+TEST_CASE("other data under the same name is a change as well") {
+  const Workspace workspace;
+  workspace.write_experiment(experiment(4, 2));
+  REQUIRE(run(workspace, "run").code == 0);
+  workspace.write("copy.npy", workspace.bytes("recording/spikes.npy"));
+  grevy::host::SimulationOptions options;
+  options.num_samples = 600;
+  options.num_neurons = 6;
+  options.seed = 9;
+  grevy::host::write_recording(grevy::host::simulate(options), workspace / "recording");
+  const Arguments more = {"--resume", "--set", "training.num_steps=6"};
+  check_fails(run(workspace, "run", more), 2,
+              {"/data/labels/position: found \"float32 [600, 1] sha256:",
+               "/data/neural: found \"float32 [600, 6] sha256:",
+               "; the run in run has \"float32 [600, 6] sha256:",
+               "--allow /data/labels/position --allow /data/neural"});
+  Arguments allowed = more;
+  allowed.insert(allowed.end(), {"--allow", "/data"});
+  const Outcome outcome = run(workspace, "run", allowed);
+  REQUIRE_MESSAGE(outcome.code == 0, outcome.err);
+  CHECK(contains(outcome.out, "changed from step 4 on: /data/neural, \"float32 [600, 6] sha256:"));
+  // The run's own from now on; the data of before are a change again.
+  CHECK(run(workspace, "run", {"--resume", "--set", "training.num_steps=6"}).code == 0);
+  workspace.write("recording/spikes.npy", workspace.bytes("copy.npy"));
+  check_fails(run(workspace, "run", more), 2, {"/data/neural: found \"float32 [600, 6] sha256:"});
+}
+
+TEST_CASE("the best checkpoint of another experiment is set aside, not compared with") {
+  const Workspace workspace;
+  workspace.write_experiment(experiment(4, 2));
+  REQUIRE(run(workspace, "run").code == 0);
+  REQUIRE(run(workspace, "other").code == 0);
+  const json best = workspace.json("run/summary.json").at("best");
+  const std::string name = "/best.safetensors", step = best.at("step").dump();
+  // Its losses are comparable.
+  REQUIRE(run(workspace, "run",
+              {"--resume", "--set", "training.num_steps=5", "--set", "optimizer.eps=1e-7",
+               "--allow", "/optimizer"})
+              .code == 0);
+  CHECK(workspace.json("run/summary.json").at("best") == best);
+  CHECK(workspace.has("run" + name));
+  const std::string before = workspace.bytes("other" + name);
+  REQUIRE(run(workspace, "other",
+              {"--resume", "--set", "training.num_steps=5", "--set", "criterion.temperature=5",
+               "--allow", "/criterion"})
+              .code == 0);
+  CHECK_FALSE(workspace.json("other/summary.json").contains("best"));
+  CHECK_FALSE(workspace.has("other" + name));
+  CHECK(workspace.bytes("other" + name + ".before-" + step) == before);
+  // Of what comes now the first is the lowest.
+  REQUIRE(run(workspace, "other",
+              {"--resume", "--set", "training.num_steps=6", "--set", "criterion.temperature=5"})
+              .code == 0);
+  CHECK(workspace.json("other/summary.json").at("best").at("step") == 6);
+  CHECK(info_of(workspace, "other/best.safetensors", "step") == 6);
+  REQUIRE(run(workspace, "other", {"--force"}).code == 0);
+  CHECK_FALSE(workspace.has("other" + name + ".before-" + step));
+}
+
+TEST_CASE("a resumed run that is killed leaves no results of the run before") {
+  const Workspace workspace;
+  workspace.write_experiment(experiment(4, 2));
+  REQUIRE(run(workspace, "run").code == 0);
+  for (const char* file : {"run/summary.json", "run/embedding.npy"}) REQUIRE(workspace.has(file));
+  const Outcome killed = run(workspace, "run", {"--resume", "--set", "training.num_steps=1000000"},
+                             once("step ", [](pid_t process) { ::kill(process, SIGKILL); }));
+  CHECK(killed.code == 137);
+  for (const char* file : {"run/summary.json", "run/embedding.npy"})
+    CHECK_FALSE(workspace.has(file));
+  CHECK(info_of(workspace, "run/checkpoint.safetensors", "step") >= 4);
 }
 
 TEST_CASE("another number of threads is a change as well") {
@@ -354,18 +445,52 @@ TEST_CASE("where files may not grow, what there is stays, and a line says what t
   check_same(workspace, "run", "whole");
 }
 
+namespace {
+
+// Once it holds a checkpoint. A process that is given is stopped before.
+void move_away(const Workspace& workspace, pid_t process = 0) {
+  for (int i = 0; i < 3000 && !workspace.has("run/checkpoint.safetensors"); ++i) ::usleep(10'000);
+  if (process != 0) ::kill(process, SIGSTOP);
+  fs::rename(workspace / "run", workspace / "moved");
+}
+
+}  // namespace
+
 TEST_CASE("a folder that vanishes during the run") {
   const Workspace workspace;
   workspace.write_experiment(experiment(1000000, 1));
   const Outcome outcome =
-      run(workspace, "run", {},
-          once("step 1/", [&](pid_t) { fs::rename(workspace / "run", workspace / "moved"); }));
+      run(workspace, "run", {}, once("step 1/", [&](pid_t) { move_away(workspace); }));
+  // Which of the two it is depends on the moment.
   check_fails(outcome, 3,
-              {"run/",
-               ": cannot be written: opening its folder: No such file or directory; no "
-               "checkpoint is stored"});
+              {"run", ": cannot be written: ", "moved/checkpoint.safetensors is intact"});
   fs::rename(workspace / "moved", workspace / "run");
   CHECK(run(workspace, "run", {"--resume", "--set", "training.num_steps=1000000"},
             once("step", [](pid_t process) { ::kill(process, SIGINT); }))
             .code == 130);
+}
+
+TEST_CASE("a run whose folder was moved away writes nothing into that of the next one") {
+  const Workspace workspace;
+  workspace.write_experiment(experiment(1000000, 1));
+  workspace.write_experiment(experiment(6, 2), "short.json");
+  const auto short_run = [&](const std::string& folder) {
+    return workspace.grevy({"run", "short.json", "--out", folder});
+  };
+  REQUIRE(short_run("whole").code == 0);
+  const Outcome outcome = run(workspace, "run", {}, once("step 1/", [&](pid_t process) {
+                                move_away(workspace, process);
+                                CHECK(short_run("run").code == 0);
+                                ::kill(process, SIGCONT);
+                              }));
+  check_fails(outcome, 3, {"run", "moved/checkpoint.safetensors is intact, of step "});
+  check_same(workspace, "run", "whole");
+  CHECK(workspace.json("run/summary.json").at("finished") == true);
+  std::vector<std::string> names[2];
+  for (const int i : {0, 1}) {
+    for (const auto& entry : fs::directory_iterator(workspace / (i == 0 ? "run" : "whole")))
+      names[i].push_back(entry.path().filename().string());
+    std::sort(names[i].begin(), names[i].end());
+  }
+  CHECK(names[0] == names[1]);
 }

@@ -147,6 +147,25 @@ TEST_CASE("the number of channels is that of the first layer") {
       Lines{"grevy: solver.pt: there is no model tensor \"net.1.bias\", which offset1-model has"});
 }
 
+TEST_CASE("an import into a folder that cannot be used is a failure to write") {
+  const Workspace workspace;
+  const Outcome outcome =
+      workspace.grevy({"import", data_file("estimator.pt"), "--out", std::string(300, 'x')});
+  CHECK(outcome.code == 3);
+  REQUIRE(complaints(outcome).size() == 1);
+  CHECK_MESSAGE(contains(complaints(outcome)[0], "xxx: cannot be used: File name too long"),
+                complaints(outcome)[0]);
+}
+
+TEST_CASE("an import counts what killed processes have left half written as nothing") {
+  const Workspace workspace;
+  std::filesystem::create_directory(workspace / "a");
+  workspace.write("a/.grevy-1-0.tmp", "half");
+  CHECK(workspace.grevy({"import", data_file("estimator.pt"), "--out", "a"}).code == 0);
+  CHECK_FALSE(workspace.has("a/.grevy-1-0.tmp"));
+  CHECK(workspace.has("a/checkpoint.safetensors"));
+}
+
 TEST_CASE("bad exchanges are one line and exit code 2") {
   const Workspace workspace;
   workspace.write("text.pt", "not a checkpoint");

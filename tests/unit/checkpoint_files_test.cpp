@@ -169,7 +169,7 @@ TEST_CASE("checkpoint files: the last ones and the best are kept") {
   CHECK(names(folder.path()).size() == 4);
 
   CheckpointFiles one(run, 1);
-  one.resume(open_checkpoint(folder.path()), 10, false);
+  CHECK(one.resume(open_checkpoint(folder.path()), 10, 4));
   store_all(one, {11});
   CHECK(names(folder.path()) == Names{"best.safetensors", "checkpoint.safetensors"});
 }
@@ -203,7 +203,7 @@ TEST_CASE("checkpoint files: where the newest is damaged, the one before it is u
   CHECK(refusal(run.checkpoint()).rfind(run.checkpoint().string() + ": is damaged", 0) == 0);
 
   CheckpointFiles again(run, 3);
-  again.resume(opened, 2, false);
+  CHECK(again.resume(opened, 2, 1));
   CHECK(names(folder.path()) == Names{"best.safetensors", "checkpoint-1.safetensors",
                                       "checkpoint-2.safetensors", "checkpoint.safetensors",
                                       "checkpoint.safetensors.damaged"});
@@ -223,6 +223,64 @@ TEST_CASE("checkpoint files: where the newest is damaged, the one before it is u
        {run.checkpoint(), run.predecessor(2), run.predecessor(1), run.best()})
     all += file.string() + damaged;
   CHECK(refusal(folder.path()) + "; " == all);
+}
+
+TEST_CASE("checkpoint files: newest first, whichever name it has") {
+  const TemporaryFolder folder;
+  const RunFolder run(folder.path());
+  CheckpointFiles files(run, 3);
+  store_all(files, {1, 2, 3, 4}, {4});
+  damage(run.checkpoint());
+  CHECK(open_checkpoint(folder.path()).file == run.best());
+  CHECK(open_checkpoint(folder.path()).info.at("step") == 4);
+  fs::remove(run.predecessor(3));
+  fs::copy_file(run.predecessor(2), run.best(), fs::copy_options::overwrite_existing);
+  CHECK(open_checkpoint(folder.path()).file == run.predecessor(2));
+  damage(run.best());
+  CHECK(open_checkpoint(folder.path()).damaged.size() == 1);
+}
+
+TEST_CASE("checkpoint files: what is written into the newest leaves the best as it is") {
+  const TemporaryFolder folder;
+  const RunFolder run(folder.path());
+  CheckpointFiles files(run, 1);
+  store_all(files, {1}, {1});
+  CHECK(file_bytes(run.best()) == file_bytes(run.checkpoint()));
+  for (const bool is_after_resume : {false, true}) {
+    CAPTURE(is_after_resume);
+    if (is_after_resume) {
+      fs::remove(run.best());
+      CHECK(files.resume(open_checkpoint(folder.path()), 1, 1));
+    }
+    std::fstream(run.checkpoint(), std::ios::in | std::ios::out | std::ios::binary) << "x";
+    CHECK(open_checkpoint(folder.path()).file == run.best());
+    CHECK(files.resume(open_checkpoint(folder.path()), 1, 1));
+    fs::remove(run.checkpoint());
+    fs::copy_file(run.best(), run.checkpoint());
+  }
+}
+
+TEST_CASE("checkpoint files: the best is found again, or what is no longer the best set aside") {
+  const TemporaryFolder folder;
+  const RunFolder run(folder.path());
+  CheckpointFiles files(run, 3);
+  store_all(files, {1, 2, 3}, {1});
+  const OpenedCheckpoint newest = open_checkpoint(folder.path());
+  CHECK(files.resume(newest, 3, 2));  // not named before a crash
+  CHECK(open_checkpoint(run.best()).info.at("step") == 2);
+  CHECK_FALSE(files.resume(newest, 3, std::nullopt));
+  CHECK_FALSE(fs::exists(run.best()));
+  CHECK(open_checkpoint(run.best_before(2)).info.at("step") == 2);
+  CHECK_FALSE(files.resume(newest, 3, std::nullopt));  // nothing to set aside
+  fs::remove(run.predecessor(2));
+  CHECK(files.resume(newest, 3, 2));  // from where it was set aside
+  damage(run.best());
+  fs::remove(run.best_before(2));
+  CHECK_FALSE(files.resume(newest, 3, 2));
+  CHECK(names(folder.path()) ==
+        Names{"best.safetensors.damaged", "checkpoint-1.safetensors", "checkpoint.safetensors"});
+  folder.write("best.safetensors.before-7", "");
+  CHECK(run.files().size() == 4);
 }
 
 TEST_CASE("checkpoint files: without the newest, and without any") {
@@ -255,7 +313,7 @@ TEST_CASE("checkpoint files: the best one is named again after a crash in betwee
   CheckpointFiles files(run, 2);
   store_all(files, {1, 2}, {1});
   CheckpointFiles again(run, 2);
-  again.resume(open_checkpoint(folder.path()), 2, true);
+  CHECK(again.resume(open_checkpoint(folder.path()), 2, 2));
   CHECK(open_checkpoint(run.best()).info.at("step") == 2);
 }
 

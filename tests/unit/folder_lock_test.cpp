@@ -38,6 +38,33 @@ TEST_CASE("a folder is held once, and free again at the end") {
   CHECK(std::filesystem::is_empty(folder.path()));
 }
 
+TEST_CASE("a folder that is moved away or replaced is not taken for the one that is held") {
+  const TemporaryFolder root;
+  const std::filesystem::path folder = root / "run", moved = root / "moved";
+  std::filesystem::create_directory(folder);
+  const FolderLock lock(folder);
+  CHECK(lock.is_in_place());
+  CHECK_NOTHROW(lock.require_in_place());
+  CHECK(lock.path_now() == folder);
+  std::filesystem::rename(folder, moved);
+  CHECK_FALSE(lock.is_in_place());
+  std::filesystem::create_directory(folder);
+  CHECK_FALSE(lock.is_in_place());
+  const std::string text = folder.string() + ": cannot be written: the run's folder was moved";
+  try {
+    lock.require_in_place();
+    FAIL("no error");
+  } catch (const grevy::Error& e) {
+    CHECK(e.code() == grevy::ErrorCode::io);
+    CHECK(std::string(e.what()).rfind(text, 0) == 0);
+  }
+  CHECK(lock.path_now() == std::filesystem::canonical(moved));
+  CHECK(refusal(folder).empty());
+  std::filesystem::remove(folder);
+  std::filesystem::create_directory_symlink(moved, folder);
+  CHECK(lock.is_in_place());
+}
+
 TEST_CASE("a process that is killed holds nothing") {
   const TemporaryFolder folder;
   int ready[2];

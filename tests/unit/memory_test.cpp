@@ -65,7 +65,8 @@ TEST_CASE("the tightest control group counts, without pages of files that can be
   system.put("proc/self/cgroup", "0::/a/b\n");
   system.put("sys/fs/cgroup/a/memory.max", std::to_string(100 * mb));
   system.put("sys/fs/cgroup/a/memory.current", std::to_string(60 * mb));
-  system.put("sys/fs/cgroup/a/memory.stat", "anon 3\ninactive_file " + std::to_string(10 * mb));
+  system.put("sys/fs/cgroup/a/memory.stat", "anon 3\ninactive_file " + std::to_string(4 * mb) +
+                                                "\nactive_file " + std::to_string(6 * mb));
   system.put("sys/fs/cgroup/a/b/memory.max", std::to_string(90 * mb));
   system.put("sys/fs/cgroup/a/b/memory.current", std::to_string(20 * mb));
   CHECK(system.available() == 50 * mb);
@@ -81,6 +82,33 @@ TEST_CASE("control groups of version 1") {
   system.put("sys/fs/cgroup/memory/job/memory.limit_in_bytes", std::to_string(70 * mb));
   system.put("sys/fs/cgroup/memory/job/memory.usage_in_bytes", std::to_string(30 * mb));
   CHECK(system.available() == 40 * mb);
+  system.put("sys/fs/cgroup/memory/job/memory.stat",
+             "inactive_file 1\ntotal_inactive_file " + std::to_string(8 * mb) +
+                 "\ntotal_active_file " + std::to_string(2 * mb) + "\n");
+  CHECK(system.available() == 50 * mb);
+}
+
+TEST_CASE("limits of the process itself") {
+  const System system;
+  system.has_available(1 << 20);
+  system.put("proc/self/status", "Name: x\nVmSize:   10240 kB\nVmData:    2048 kB\n");
+  const auto put_limits = [&](const std::string& space, const std::string& data) {
+    system.put("proc/self/limits",
+               "Limit                     Soft Limit   Hard Limit   Units\n"
+               "Max data size             " +
+                   data +
+                   "  unlimited  bytes\n"
+                   "Max address space         " +
+                   space + "  unlimited  bytes\n");
+  };
+  put_limits("unlimited", "unlimited");
+  CHECK(system.available() == (1 << 10) * mb);
+  put_limits(std::to_string(100 * mb), "unlimited");
+  CHECK(system.available() == 90 * mb);
+  put_limits(std::to_string(100 * mb), std::to_string(52 * mb));
+  CHECK(system.available() == 50 * mb);
+  put_limits(std::to_string(9 * mb), "unlimited");
+  CHECK(system.available() == 0);
 }
 
 TEST_CASE("a need that cannot be met is refused with its parts and what to lower") {

@@ -9,7 +9,9 @@
 
 using grevy::Error;
 using grevy::host::Change;
+using grevy::host::changes_validation;
 using grevy::host::check_allowed_names;
+using grevy::host::data_changes;
 using grevy::host::experiment_changes;
 using grevy::host::is_allowed;
 using grevy::host::plugin_changes;
@@ -35,11 +37,13 @@ TEST_CASE("run state: comes back as it was stored") {
   state.best = RunState::Best{4, 0.5};
   state.log_bytes = 123;
   state.allowed.push_back({{"step", 3}, {"name", "/seed"}});
+  state.data = {{"/data/neural", "float32 [2, 3] sha256:ab"}};
   const RunState again = RunState::from_json(state.to_json());
   CHECK(again.to_json() == state.to_json());
   CHECK(again.best->step == 4);
   CHECK(again.best->loss == 0.5);
   CHECK(again.log_bytes == 123);
+  CHECK(again.data == state.data);
 }
 
 TEST_CASE("run state: what is not there or something else stays empty") {
@@ -49,6 +53,7 @@ TEST_CASE("run state: what is not there or something else stays empty") {
     CHECK_FALSE(state.best);
     CHECK_FALSE(state.log_bytes);
     CHECK(state.allowed == json::array());
+    CHECK(state.data.is_null());
   }
 }
 
@@ -75,6 +80,33 @@ TEST_CASE("run state: plugins of another version or hash") {
               R"(plugin:b: {"sha256":"bb","version":"1"} -> nothing)",
               R"(plugin:c: nothing -> {"sha256":"cc","version":"1"})"});
   CHECK(plugin_changes({1, "x", {{"id", 3}}}, json()).empty());
+  // Two files of one id, in whichever order.
+  const json one = plugin("a", "1", "aa"), other = plugin("a", "1", "ab");
+  CHECK(plugin_changes({one, other}, {other, one}).empty());
+  for (const json& now : {json{one}, json{other}, json{one, plugin("a", "1", "ac")}})
+    CHECK(plugin_changes({one, other}, now).size() == 1);
+}
+
+TEST_CASE("run state: recordings with other values, and those that nobody knows") {
+  const json a = {{"/data/neural", "x"}, {"/data/labels/position", "y"}},
+             b = {{"/data/neural", "z"}, {"/data/trials", "t"}};
+  CHECK(data_changes(a, a).empty());
+  CHECK(data_changes(json(), a).empty());
+  CHECK(data_changes(a, json()).empty());
+  CHECK(texts(data_changes(a, b)) == Texts{"/data/labels/position: \"y\" -> nothing",
+                                           "/data/neural: \"x\" -> \"z\"",
+                                           "/data/trials: nothing -> \"t\""});
+}
+
+TEST_CASE("run state: which changes make validation losses others") {
+  const auto changes = [](const char* name) { return changes_validation({name, {}, {}, {}, {}}); };
+  for (const char* name : {"/criterion/temperature", "/data/neural", "/sampling/conditional",
+                           "/seed", "/training/batch_size", "/training/valid_batches",
+                           "/model/num_units", "/solver/name", "plugin:grevy.models"})
+    CHECK_MESSAGE(changes(name), name);
+  for (const char* name : {"/optimizer/learning_rate", "/threads", "/training/num_steps",
+                           "/training/save_frequency", "/evaluation/neighbours"})
+    CHECK_FALSE_MESSAGE(changes(name), name);
 }
 
 TEST_CASE("run state: what names allow") {

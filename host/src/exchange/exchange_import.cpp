@@ -48,7 +48,7 @@ void check_folder(const ImportOptions& options) {
   if (folder.empty()) refuse("an imported run needs a folder");
   if (fs::exists(folder) && !fs::is_directory(folder))
     refuse(folder.string() + ": is a file; a run needs a folder");
-  if (!options.force && fs::exists(folder) && !fs::is_empty(folder))
+  if (!options.force && RunFolder(folder).is_used())
     refuse(folder.string() + ": exists and is not empty; use --force to replace the run");
 }
 
@@ -165,6 +165,8 @@ class Import {
     const fs::path& folder = options_.folder;
     make_folder(folder);
     const FolderLock lock(folder);
+    check_folder(options_);  // another one may have filled it meanwhile
+    remove_files(RunFolder(folder).leftovers());
     remove_files(RunFolder(folder).files());
     write_json(folder / "experiment.json", trainer.experiment().document());
     write_file_atomically(folder / "log.jsonl", {log});
@@ -194,6 +196,8 @@ void append(std::string& text, const char* title, const json& notes) {
 ImportReport import_checkpoint(Host& host, const fs::path& pt_file, const ImportOptions& options) {
   try {
     return Import(host, pt_file, options).run();
+  } catch (const fs::filesystem_error& e) {
+    throw Error(ErrorCode::io, e.path1().string() + ": cannot be used: " + e.code().message());
   } catch (const PluginError& e) {
     throw e.at(pt_file.string() + ": ");
   } catch (const Error& e) {

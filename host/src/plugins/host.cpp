@@ -5,6 +5,7 @@
 #include "plugins/name_pattern.hpp"
 #include "plugins/nearest_name.hpp"
 #include "plugins/trust.hpp"
+#include "plugins/used_plugins.hpp"
 
 #include <grevy/host/host.hpp>
 
@@ -307,13 +308,21 @@ struct Host::Impl {
     return libraries.emplace(plugin.file, Library(plugin, rules)).first->second;
   }
 
-  std::string hash(std::string_view id) const {
+  // By file: several may have one id.
+  std::string hash(const PluginManifest& given) const {
     const std::lock_guard lock(mutex);
-    for (const PluginManifest& plugin : plugins) {
-      if (plugin.id != id) continue;
-      const auto at = libraries.find(plugin.file);
-      return at != libraries.end() ? at->second.hash() : "sha256:" + sha256_of_file(plugin.file);
-    }
+    const bool is_known = std::any_of(plugins.begin(), plugins.end(), [&](const auto& plugin) {
+      return plugin.file == given.file;
+    });
+    if (!is_known)
+      throw Error(ErrorCode::not_found, given.file.string() + ": this host has no such plugin");
+    const auto at = libraries.find(given.file);
+    return at != libraries.end() ? at->second.hash() : "sha256:" + sha256_of_file(given.file);
+  }
+
+  std::string hash(std::string_view id) const {
+    for (const PluginManifest& plugin : plugins)
+      if (plugin.id == id) return hash(plugin);
     throw Error(ErrorCode::not_found,
                 "there is no plugin \"" + detail::repaired(id, detail::max_name) + "\"");
   }
@@ -343,6 +352,7 @@ struct Host::Impl {
     args.options = detail::text_of(merged);
     // Every table begins as this one does: size, create, destroy.
     const auto* common = static_cast<const grevy_criterion_table*>(made.instance.table);
+    note_use(*found.plugin);
     ++depth;
     struct Leave {
       int& depth;
@@ -436,6 +446,7 @@ Host::~Host() = default;
 const std::vector<fs::path>& Host::folders() const { return impl_->folders; }
 const std::vector<PluginManifest>& Host::plugins() const { return impl_->plugins; }
 const std::vector<RefusedFile>& Host::refused() const { return impl_->refused; }
+std::string Host::hash(const PluginManifest& plugin) const { return impl_->hash(plugin); }
 std::string Host::hash(std::string_view plugin_id) const { return impl_->hash(plugin_id); }
 Found Host::find(Kind kind, std::string_view name) const { return impl_->find(kind, name); }
 

@@ -3,6 +3,7 @@
 #include "files/json_text.hpp"
 #include "plugins/elf_links.hpp"
 #include "plugins/elf_notes.hpp"
+#include "plugins/loaded_files.hpp"
 #include "plugins/trust.hpp"
 
 #include <grevy/stamp.hpp>
@@ -282,15 +283,15 @@ void require_allowed(const PluginManifest& manifest, const std::string& hash,
 }
 
 // Checked and hashed by the file that is open; the loader wants a name, which must still lead to
-// that file afterwards.
+// that file afterwards, and must not be one that this process has loaded with another content.
 Library::Library(const PluginManifest& manifest, const LoadRules& rules) {
   const PluginFile file(manifest.file);
   const std::string distrust = rules.allow_writable ? "" : find_distrust(manifest.file);
   if (!distrust.empty()) throw Error(ErrorCode::incompatible, distrust);
   const std::string hash = "sha256:" + file.sha256();
   require_allowed(manifest, hash, rules.allowed);
-  boost::dll::shared_library library = open(manifest.file);
-  file.require_unchanged();
+  boost::dll::shared_library library;
+  load_unchanged(file, hash, [&] { library = open(manifest.file); });
   *this = Library(manifest, enter(library, manifest));
   hash_ = hash;
 }

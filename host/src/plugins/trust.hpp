@@ -25,6 +25,8 @@ class PluginFile {
   PluginFile(const PluginFile&) = delete;
   PluginFile& operator=(const PluginFile&) = delete;
 
+  const std::filesystem::path& path() const { return file_; }
+  const struct stat& status() const { return before_; }  // when it was opened
   std::string sha256() const;  // of the open file, in hexadecimal. Errors: io.
   // Errors: incompatible where its name leads to another file by now, or the file was written to.
   void require_unchanged() const;

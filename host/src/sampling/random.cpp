@@ -46,6 +46,13 @@ Random::Random(std::uint64_t seed, std::string_view purpose) : state_{} {
   for (std::uint64_t& word : state_) word = split_mix(source);
 }
 
+void Random::restore(const State& state) {
+  if (state == State{})
+    throw Error(ErrorCode::invalid_value,
+                "found a generator's state that is all zero; must be one that a generator had");
+  state_ = state;
+}
+
 std::uint64_t Random::next() {
   auto& [a, b, c, d] = state_;
   const std::uint64_t result = rotate_left(a + d, 23) + a;

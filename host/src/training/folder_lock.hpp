@@ -16,7 +16,15 @@ class FolderLock {
   FolderLock(const FolderLock&) = delete;
   FolderLock& operator=(const FolderLock&) = delete;
 
+  // Whether the folder's name still leads to it. Errors of require_in_place(): io.
+  bool is_in_place() const;
+  void require_in_place() const;
+  // Where the folder is by now: the name that it was given where it is in place, or where the
+  // system does not say.
+  std::filesystem::path path_now() const;
+
  private:
+  std::filesystem::path folder_;
   int descriptor_;
 };
 

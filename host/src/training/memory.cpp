@@ -6,6 +6,7 @@
 #include <fstream>
 #include <set>
 #include <sstream>
+#include <utility>
 
 namespace grevy::host {
 namespace {
@@ -39,17 +40,20 @@ Bytes least(Bytes a, Bytes b) {
 
 // Names of the files of a version of control groups.
 struct GroupFiles {
-  const char *limit, *usage, *cache;
+  const char *limit, *usage, *inactive, *active;
 };
 constexpr GroupFiles version1{"memory.limit_in_bytes", "memory.usage_in_bytes",
-                              "total_inactive_file"};
-constexpr GroupFiles version2{"memory.max", "memory.current", "inactive_file"};
+                              "total_inactive_file", "total_active_file"};
+constexpr GroupFiles version2{"memory.max", "memory.current", "inactive_file", "active_file"};
 
-// What a group leaves; pages of files that nobody uses are given up before anything fails.
+// What a group leaves; pages of files are given up before anything fails, those that were used more
+// than once after the others.
 Bytes left_in(const fs::path& group, const GroupFiles& files) {
   const Bytes limit = number_in(group / files.limit), usage = number_in(group / files.usage);
   if (!limit || !usage) return std::nullopt;
-  const std::int64_t cache = value_of(group / "memory.stat", files.cache).value_or(0);
+  std::int64_t cache = 0;
+  for (const char* kind : {files.inactive, files.active})
+    cache += value_of(group / "memory.stat", kind).value_or(0);
   return std::max<std::int64_t>(*limit - (*usage - std::min(cache, *usage)), 0);
 }
 
@@ -81,6 +85,31 @@ Bytes left_in_groups(const fs::path& root) {
   return left;
 }
 
+// A line "Max data size   LIMIT   HARD_LIMIT   bytes"; nothing where it is unlimited.
+Bytes limit_of_process(const fs::path& file, const std::string& name) {
+  std::ifstream stream(file);
+  for (std::string line; std::getline(stream, line);) {
+    if (line.rfind(name, 0) != 0) continue;
+    std::istringstream words(line.substr(name.size()));
+    std::int64_t value = 0;
+    return words >> value ? Bytes(value) : std::nullopt;
+  }
+  return std::nullopt;
+}
+
+// What the limits of the process itself leave.
+Bytes left_to_process(const fs::path& root) {
+  const fs::path limits = root / "proc/self/limits", status = root / "proc/self/status";
+  Bytes left;
+  for (const auto& [name, used] :
+       {std::pair("Max address space", "VmSize:"), std::pair("Max data size", "VmData:")}) {
+    const Bytes limit = limit_of_process(limits, name), kilobytes = value_of(status, used);
+    if (limit && kilobytes)
+      left = least(left, std::max<std::int64_t>(*limit - *kilobytes * 1024, 0));
+  }
+  return left;
+}
+
 std::string in_megabytes(std::int64_t bytes) {
   char text[32];
   std::snprintf(text, sizeof(text), "%.0f MB", static_cast<double>(bytes) / (1 << 20));
@@ -104,7 +133,7 @@ std::int64_t MemoryEstimate::peak() const {
 Bytes available_memory(const fs::path& root) {
   Bytes available = value_of(root / "proc/meminfo", "MemAvailable:");
   if (available) *available *= 1024;
-  return least(available, left_in_groups(root));
+  return least(least(available, left_in_groups(root)), left_to_process(root));
 }
 
 void require_memory(const MemoryEstimate& estimate, Bytes available) {

@@ -2,6 +2,7 @@
 
 #include "sampling/sampling_spec.hpp"
 #include "training/memory_probe.hpp"
+#include "training/trial_batch.hpp"
 
 #include <algorithm>
 #include <fstream>
@@ -15,6 +16,7 @@ namespace {
 constexpr double bytes_of_float = sizeof(float);
 constexpr const char* step_part = "activations";  // given back after the step
 constexpr const char* loss_part = "loss";
+constexpr const char* solver_part = "solver";
 
 std::int64_t resident_bytes() {
   std::ifstream stream("/proc/self/statm");
@@ -78,45 +80,89 @@ struct StepSize {
 class Estimator {
  public:
   Estimator(const Network& network, const Experiment& experiment)
-      : network_(network), experiment_(experiment), solver_(network.solver_info) {}
+      : network_(network),
+        experiment_(experiment),
+        solver_(network.solver_info),
+        device_(parse_device(experiment.device())) {}
 
   MemoryEstimate make(const std::vector<Recording>& train, const std::vector<Recording>& held_out) {
-    MemoryEstimate estimate;
-    if (experiment_.device() != "cpu") {
-      estimate.in_use = resident_bytes();
-      return estimate;
-    }
     const SamplingSpec spec = resolve_sampling(experiment_, train);
     const bool validates = !experiment_.at("/training/valid_frequency").is_null();
-    double labels = label_bytes(spec, train), batches = 0, held = 0, most = 0, loss = 0, rows = 0;
+    double labels = label_bytes(spec, train), batches = 0;
     if (validates) labels += label_bytes(spec, held_out);
-    for (std::size_t s = 0; s < train.size(); ++s) {
-      const StepSize size = size_of(spec, train[s]);
-      const auto session = static_cast<std::int64_t>(s);
-      batches += batch_bytes(size, session, train[s], validates);
-      rows += size.reference;
-      if (s > 0 && network_.is_joined()) continue;
-      const MemoryUse row = row_of(session);
-      const double all = solver_.full_batch ? size.reference : size.windows();
-      const double at_once = solver_.full_batch ? size.reference : size.most();
-      held += row.held * all;
-      most = std::max(most, (row.most - row.held) * at_once);
-    }
-    const StepSize first = size_of(spec, train.front());
-    loss = loss_bytes(rows, first.negative * rows / first.reference, spec);
+    for (std::size_t s = 0; s < train.size(); ++s)
+      batches +=
+          batch_bytes(size_of(spec, train[s]), static_cast<std::int64_t>(s), train[s], validates);
+    MemoryEstimate estimate;
+    estimate.parts = {{"recording", whole(mapped_bytes(train, held_out)), "", true},
+                      {"label search", whole(labels), "", false},
+                      {"batches", whole(batches), "/training/batch_size", false}};
+    // Another device has activations and gradients in a memory of its own.
+    if (device_.is_cpu()) add_step(spec, train, estimate.parts);
     estimate.in_use = resident_bytes();
-    const char* of_batch = solver_.full_batch ? "/model/num_units" : "/training/batch_size";
-    estimate.parts = {
-        {"recording", whole(mapped_bytes(train, held_out)), "", true},
-        {"label search", whole(labels), "", false},
-        {"batches", whole(batches), "/training/batch_size", false},
-        {"gradients and optimiser", whole(optimizer_bytes()), "/model/num_units", false},
-        {step_part, whole(held + most), of_batch, false},
-        {loss_part, whole(loss), solver_.full_batch ? "" : "/training/batch_size", false}};
     return estimate;
   }
 
  private:
+  void add_step(const SamplingSpec& spec, const std::vector<Recording>& train,
+                std::vector<MemoryPart>& parts) {
+    std::vector<StepSize> sizes;
+    double references = 0;
+    for (std::size_t s = 0; s < train.size(); ++s) {
+      rows_.push_back(row_of(static_cast<std::int64_t>(s)));
+      sizes.push_back(size_of(spec, train[s]));
+      references += sizes.back().reference / static_cast<double>(train.size());
+    }
+    const char* of_batch = solver_.full_batch ? "/model/num_units" : "/training/batch_size";
+    const char* of_loss = solver_.full_batch ? "" : of_batch;
+    const double beyond = beyond_for_reference(spec, train) * references;
+    parts.push_back(
+        {"gradients and optimiser", whole(optimizer_bytes()), "/model/num_units", false});
+    parts.push_back({step_part, whole(activation_bytes(sizes)), of_batch, false});
+    parts.push_back({loss_part, whole(loss_bytes(sizes, spec)), of_loss, false});
+    parts.push_back({solver_part, whole(beyond), of_batch, false});
+  }
+
+  // Sizes of a step, one per session.
+  double activation_bytes(const std::vector<StepSize>& sizes) const {
+    double held = 0, most = 0;
+    for (std::size_t s = 0; s < (network_.is_joined() ? 1 : sizes.size()); ++s) {
+      const StepSize& size = sizes[s];
+      const double all = solver_.full_batch ? size.reference : size.windows();
+      const double at_once = solver_.full_batch ? size.reference : size.most();
+      held += rows_[s].held * all;
+      most = std::max(most, (rows_[s].most - rows_[s].held) * at_once);
+    }
+    return held + most;
+  }
+
+  // What a step takes for each reference of a session beyond embeddings and losses, a graph of
+  // gradients for a Jacobian, say: seen in two small steps.
+  double beyond_for_reference(const SamplingSpec& spec, const std::vector<Recording>& train) const {
+    constexpr std::int64_t few = 8;
+    beyond(few, spec, train);  // what is made once
+    const double more = beyond(2 * few, spec, train) - beyond(few, spec, train);
+    return std::max(more / static_cast<double>(few), 0.0);
+  }
+
+  double beyond(std::int64_t count, const SamplingSpec& spec,
+                const std::vector<Recording>& train) const {
+    std::vector<TrialSamples> samples;
+    std::vector<StepSize> sizes;
+    for (const Recording& session : train) {
+      TrialSamples some{{}, count};
+      for (std::int64_t i = 0; i < count; ++i) some.references.push_back(i % session.num_samples());
+      samples.push_back(some);
+      StepSize size = size_of(spec, session);
+      size.reference = static_cast<double>(count);
+      size.negative = solver_.supervised ? 0 : size.reference;
+      sizes.push_back(size);
+    }
+    const FixedLoader loader(trial_batches(network_, device_, spec, train, samples));
+    const double step = use_of_step(*network_.solver, network_.tensors(), loader.table()).most;
+    return step - activation_bytes(sizes) - loss_bytes(sizes, spec);
+  }
+
   StepSize size_of(const SamplingSpec& spec, const Recording& session) const {
     const auto samples = static_cast<double>(session.num_samples());
     StepSize size;
@@ -153,8 +199,13 @@ class Estimator {
     return {std::max(row.held, other.held), std::max(row.most, other.most)};
   }
 
-  double loss_bytes(double references, double negatives, const SamplingSpec& spec) const {
+  double loss_bytes(const std::vector<StepSize>& sizes, const SamplingSpec& spec) const {
     if (solver_.supervised) return 0;
+    double references = 0, negatives = 0;
+    for (const StepSize& size : sizes) {
+      references += size.reference;
+      negatives += size.negative;
+    }
     const CriterionInfo info = network_.criterion->info();
     const std::size_t losses = info.parts_are_losses ? info.parts.size() : 1;
     const MemoryUse use = use_of_loss(*network_.criterion, losses, whole(references),
@@ -178,6 +229,8 @@ class Estimator {
   const Network& network_;
   const Experiment& experiment_;
   const SolverInfo& solver_;
+  at::Device device_;
+  std::vector<MemoryUse> rows_;  // of each session's model
 };
 
 // Windows of both sides beside each other, those of the reference in float64 thrice: converted,
@@ -195,6 +248,30 @@ double decoding_bytes(const Trainer& trainer, const TrainingData& data, std::siz
   return window * ((2 * train + held_out) * bytes_of_float + 3 * train * sizeof(double)) + blocks;
 }
 
+// Sessions with the channels of all: while one is embedded, and while the held-out parts are kept
+// for a comparison and a part to train on is decoded. Each is put together from its parts, one copy
+// beside the other, with the number of a row of every session.
+struct LinedUp {
+  double embedded = 0, evaluated = 0;
+};
+
+LinedUp lined_up_bytes(const Trainer& trainer, const TrainingData& data) {
+  if (trainer.solver_info().sessions != SolverInfo::Sessions::joined) return {};
+  const auto channels = static_cast<double>(trainer.model_info().num_input);
+  const auto rows = static_cast<double>(data.whole.size() * sizeof(std::int64_t));
+  const auto made = [&](const Recording& session) {
+    return static_cast<double>(session.num_samples()) * (2 * channels * bytes_of_float + rows);
+  };
+  LinedUp bytes;
+  double kept = 0, train = 0;
+  for (const Recording& session : data.whole)
+    bytes.embedded = std::max(bytes.embedded, made(session));
+  for (const Recording& session : data.held_out) kept += made(session) / 2;
+  for (const Recording& session : data.train) train = std::max(train, made(session));
+  if (!data.held_out.empty()) bytes.evaluated = kept + train;
+  return bytes;
+}
+
 }  // namespace
 
 MemoryEstimate estimate_memory(const Network& network, const Experiment& experiment,
@@ -206,6 +283,7 @@ MemoryEstimate estimate_memory(const Network& network, const Experiment& experim
 MemoryEstimate with_evaluation(MemoryEstimate training, const Trainer& trainer,
                                const TrainingData& data) {
   if (training.parts.empty()) return training;
+  const LinedUp lined_up = lined_up_bytes(trainer, data);
   double most = 0;
   for (std::size_t s = 0; s < data.whole.size(); ++s) {
     const auto session = static_cast<std::int64_t>(s);
@@ -215,10 +293,12 @@ MemoryEstimate with_evaluation(MemoryEstimate training, const Trainer& trainer,
     const ModelRef model = trainer.model(session);
     const double embedding = use_of_row(model, info, true, false).most * rows;
     model.set_training(true);
-    most = std::max({most, embedding, decoding_bytes(trainer, data, s)});
+    most = std::max({most, lined_up.embedded + embedding,
+                     lined_up.evaluated + decoding_bytes(trainer, data, s)});
   }
   for (const MemoryPart& part : training.parts)
-    if (part.name == step_part || part.name == loss_part) most -= static_cast<double>(part.bytes);
+    if (part.name == step_part || part.name == loss_part || part.name == solver_part)
+      most -= static_cast<double>(part.bytes);
   training.parts.push_back(
       {"evaluation beyond a step", whole(std::max(most, 0.0)), "/evaluation/max_samples", false});
   return training;

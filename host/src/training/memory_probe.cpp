@@ -87,6 +87,36 @@ MemoryUse use_of_row(const ModelRef& model, const ModelInfo& info, bool series, 
   }
 }
 
+MemoryUse use_of_step(const SolverRef& solver, const NamedTensors& trained,
+                      const grevy_loader& loader) {
+  grevy_optimizer optimizer{};
+  optimizer.struct_size = sizeof(optimizer);
+  optimizer.zero_grad = [](void*, const grevy_error_sink*) -> std::int32_t { return GREVY_OK; };
+  optimizer.step = optimizer.zero_grad;
+  grevy_training training{};
+  training.struct_size = sizeof(training);
+  training.loader = &loader;
+  training.optimizer = &optimizer;
+  training.num_steps = 1;
+  training.end_step = [](void*, std::int64_t, const grevy_statistic*, std::uint64_t,
+                         std::uint32_t* actions, const grevy_error_sink*) -> std::int32_t {
+    *actions = 0;
+    return GREVY_OK;
+  };
+  const c10::AutoGradMode with_graph(true);
+  try {
+    const MemoryUse use = measure([&] {
+      solver.fit(training);
+      return at::Tensor();
+    });
+    clear_gradients(trained);
+    return use;
+  } catch (const std::exception&) {
+    clear_gradients(trained);
+    return {};
+  }
+}
+
 MemoryUse use_of_loss(const CriterionRef& criterion, std::size_t losses, std::int64_t n,
                       std::int64_t m, std::int64_t width) {
   constexpr double largest = 1024;

@@ -18,6 +18,11 @@ struct MemoryUse {
 // a model that fails: the training says why.
 MemoryUse use_of_row(const ModelRef& model, const ModelInfo& info, bool series, bool backward);
 
+// Of one step of a solver, which is given the same batches as often as it asks. The optimiser
+// changes nothing; gradients are cleared. All zero for a solver that fails.
+MemoryUse use_of_step(const SolverRef& solver, const NamedTensors& trained,
+                      const grevy_loader& loader);
+
 // Of one evaluation of `losses` predictions of n references and m negatives, with gradients.
 // Larger ones are scaled up from smaller ones, which grow with n * m or with n.
 MemoryUse use_of_loss(const CriterionRef& criterion, std::size_t losses, std::int64_t n,

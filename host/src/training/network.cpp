@@ -1,11 +1,12 @@
 #include "training/network.hpp"
 
+#include "plugins/used_plugins.hpp"
+
 #include <grevy/host/random.hpp>
 
 #include <algorithm>
 #include <numeric>
 #include <optional>
-#include <set>
 
 namespace grevy::host {
 namespace {
@@ -32,18 +33,9 @@ std::optional<PluginHashes> allowed_plugins(const Experiment& experiment) {
   return list.get<PluginHashes>();
 }
 
-// Every text under a key "name", at any depth: components may hold others.
-void collect_names(const json& node, std::set<std::string>& names) {
-  if (!node.is_structured()) return;
-  for (const auto& [key, value] : node.items()) {
-    if (key == "name" && value.is_string()) names.insert(value.get<std::string>());
-    collect_names(value, names);
-  }
-}
-
 // null: linked into the application, not in a file.
 json hash_of(const Host& host, const PluginManifest& plugin) {
-  const std::string hash = host.hash(plugin.id);
+  const std::string hash = host.hash(plugin);
   return hash.empty() ? json(nullptr) : json(without_scheme(hash));
 }
 
@@ -52,6 +44,7 @@ json hash_of(const Host& host, const PluginManifest& plugin) {
 Network::Network(Host& the_host, const Experiment& the_experiment, at::Device device,
                  const std::vector<std::int64_t>& the_num_inputs)
     : host(the_host), experiment(the_experiment), num_inputs(the_num_inputs) {
+  const UsedPlugins used;
   CreateOptions create = create_options(device);
   experiment.at_place("/solver", [&] {
     const json& spec = experiment.at("/solver");
@@ -75,6 +68,7 @@ Network::Network(Host& the_host, const Experiment& the_experiment, at::Device de
   });
   if (solver_info.num_positives == 0) solver_info.num_positives = num_losses();
   collect_tensors();
+  used_ = used.files();
 }
 
 std::size_t Network::model_of(std::int64_t session) const {
@@ -204,20 +198,9 @@ void Network::warn_about_length() const {
 }
 
 json Network::plugins() const {
-  std::set<std::string> names;
-  for (const char* place : {"/model", "/reference_model", "/criterion", "/solver"}) {
-    json spec = json::array({experiment.at(place)});
-    collect_names(spec, names);
-  }
-  std::set<std::string> used;
-  for (const std::string& name : names)
-    for (const Kind kind : {Kind::model, Kind::criterion, Kind::solver}) try {
-        used.insert(host.find(kind, name).plugin->file.string());
-      } catch (const Error&) {  // a name of another kind, or of something else
-      }
   json list = json::array();
   for (const PluginManifest& plugin : host.plugins())
-    if (used.count(plugin.file.string()) != 0)
+    if (used_.count(plugin.file) != 0)
       list.push_back({{"id", plugin.id},
                       {"version", plugin.version},
                       {"file", plugin.file.string()},

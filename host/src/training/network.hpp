@@ -7,6 +7,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include <filesystem>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -40,7 +42,8 @@ class Network {
   // A line in the log where the criterion is meant for other embeddings than the model's.
   void warn_about_length() const;
 
-  // Which plugins the experiment's components come from, with the hashes of their files.
+  // Which plugins the experiment's components come from, and those that they make themselves, with
+  // the hashes of their files.
   nlohmann::json plugins() const;
 
   Host& host;
@@ -64,6 +67,7 @@ class Network {
   std::int64_t num_losses() const;
 
   NamedTensors tensors_;
+  std::set<std::filesystem::path> used_;  // plugins' files
 };
 
 }  // namespace grevy::host

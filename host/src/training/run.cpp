@@ -1,5 +1,6 @@
 #include "files/atomic_file.hpp"
 #include "training/checkpoint_files.hpp"
+#include "training/data_identity.hpp"
 #include "training/folder_lock.hpp"
 #include "training/memory_estimate.hpp"
 #include "training/run_log.hpp"
@@ -13,9 +14,11 @@
 
 #include <ATen/Parallel.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <optional>
+#include <set>
 #include <sys/resource.h>
 
 namespace grevy::host {
@@ -43,6 +46,7 @@ void check_folder(const RunFolder& folder, const RunOptions& options) {
 
 // A folder that another run has made and filled meanwhile is not emptied.
 void prepare(const RunFolder& folder, const RunOptions& options, std::optional<FolderLock>& lock) {
+  if (lock) lock->require_in_place();
   std::error_code error;
   fs::create_directories(folder.path, error);
   if (error)
@@ -70,7 +74,8 @@ json stored_document(const json& info, const Host& host) {
 }
 
 // What is not as it was when a checkpoint was written, but for /training/num_steps.
-std::vector<Change> changes_since(const json& info, const Host& host, const Trainer& trainer) {
+std::vector<Change> changes_since(const json& info, const Host& host, const Trainer& trainer,
+                                  const json& data) {
   json stored = stored_document(info, host), wanted = trainer.experiment().document();
   const json::json_pointer steps("/training/num_steps"), threads("/threads");
   stored[steps] = wanted[steps];
@@ -79,6 +84,8 @@ std::vector<Change> changes_since(const json& info, const Host& host, const Trai
     wanted[threads] = at::get_num_threads();
   }
   std::vector<Change> found = experiment_changes(stored, wanted);
+  const RunState before = RunState::from_json(info.value("run", json()));
+  for (Change& change : data_changes(before.data, data)) found.push_back(std::move(change));
   for (Change& change : plugin_changes(info.at("plugins"), trainer.plugins()))
     found.push_back(std::move(change));
   return found;
@@ -86,19 +93,18 @@ std::vector<Change> changes_since(const json& info, const Host& host, const Trai
 
 void check_allowed(const std::vector<Change>& changes, const RunFolder& folder,
                    const Experiment& experiment, const std::vector<std::string>& allow) {
-  std::string text, names;
+  std::string text;
+  std::set<std::string> names;
   for (const Change& change : changes) {
     if (is_allowed(change, allow)) continue;
     text += change.name + ": found " + change.to_text + "; the run in " + folder.path.string() +
             " has " + change.from_text + "; ";
-    names += " --allow " + change.name;
+    names.insert(" --allow " + change.name);  // a file may have another name and other content
   }
-  if (!text.empty())
-    throw Error(ErrorCode::invalid_value,
-                experiment.file().string() + ": " + text +
-                    "a resumed run may change /training/num_steps only, and what is allowed by"
-                    " name:" +
-                    names);
+  if (text.empty()) return;
+  text += "a resumed run may change /training/num_steps only, and what is allowed by name:";
+  for (const std::string& name : names) text += name;
+  throw Error(ErrorCode::invalid_value, experiment.file().string() + ": " + text);
 }
 
 void check_steps(const Experiment& experiment, std::int64_t done) {
@@ -189,9 +195,10 @@ json describe(const Trainer& trainer, const TrainingData& data) {
 }
 
 void write_embedding(const Trainer& trainer, const Recording& recording, std::int64_t session,
-                     const fs::path& file, const ShouldStop& should_stop) {
+                     const fs::path& file, const FolderLock& lock, const ShouldStop& should_stop) {
   TransformOptions options;
   options.session = session;
+  lock.require_in_place();
   NpyWriter writer(file, trainer.num_rows(recording, options),
                    trainer.model_info(session).num_output);
   const auto append = [&](const at::Tensor& rows) {
@@ -199,17 +206,19 @@ void write_embedding(const Trainer& trainer, const Recording& recording, std::in
     writer.append(rows.data_ptr<float>(), rows.size(0));
   };
   trainer.transform(recording, append, options);
+  lock.require_in_place();
   writer.finish();
 }
 
 void write_embeddings(const Trainer& trainer, const std::vector<Recording>& sessions,
-                      const RunFolder& folder, const ShouldStop& should_stop) {
+                      const RunFolder& folder, const FolderLock& lock,
+                      const ShouldStop& should_stop) {
   const bool joined = trainer.solver_info().sessions == SolverInfo::Sessions::joined;
   for (std::size_t s = 0; s < sessions.size(); ++s) {
     const auto number = static_cast<std::int64_t>(s);
     stop_if_asked(should_stop);
     write_embedding(trainer, joined ? trainer.line_up(sessions, number) : sessions[s], number,
-                    folder.embedding(s, sessions.size()), should_stop);
+                    folder.embedding(s, sessions.size()), lock, should_stop);
   }
 }
 
@@ -222,16 +231,16 @@ std::string what_is_left(const RunFolder& folder) {
   }
 }
 
-// A failure to write says what there is all the same.
+// A failure to write says what there is all the same, wherever the folder is by now.
 template <class Body>
-auto while_writing(const RunFolder& folder, Body&& body) {
+auto while_writing(const FolderLock& lock, Body&& body) {
   try {
     return body();
   } catch (const PluginError&) {
     throw;
   } catch (const Error& e) {
     if (e.code() != ErrorCode::io) throw;
-    throw Error(e.code(), std::string(e.what()) + "; " + what_is_left(folder));
+    throw Error(e.code(), std::string(e.what()) + "; " + what_is_left(RunFolder(lock.path_now())));
   }
 }
 
@@ -253,10 +262,11 @@ class Run {
     trainer_->plugins();  // their files as they are now
     memory_ = with_evaluation(trainer_->memory(), *trainer_, data_);
     experiment_.at_place("/evaluation", [&] { require_memory(memory_, available_memory()); });
+    state_.data = identify(experiment_, data_.whole);
     if (options_.resume) take_up();
     if (options_.on_begin) options_.on_begin();
     prepare(folder_, options_, lock_);
-    return while_writing(folder_, [&] {
+    return while_writing(*lock_, [&] {
       begin();
       train();
       return finish();
@@ -273,11 +283,13 @@ class Run {
     if (!from_->warning.empty()) warn(from_->warning);
     from_->content = {};  // read once more by load()
     try {
-      const std::vector<Change> changes = changes_since(from_->info, host_, *trainer_);
+      const std::vector<Change> changes = changes_since(from_->info, host_, *trainer_, state_.data);
       check_allowed(changes, folder_, experiment_, options_.allow);
       trainer_->load(from_->file);
       check_steps(experiment_, trainer_->step());
+      json data = std::move(state_.data);
       state_ = RunState::from_json(from_->info.value("run", json()));
+      state_.data = std::move(data);
       note(changes);
     } catch (const json::exception& e) {
       throw Error(ErrorCode::invalid_value,
@@ -291,17 +303,29 @@ class Run {
                                 {"name", change.name},
                                 {"from", change.from},
                                 {"to", change.to}});
+    has_changed_ = !changes.empty();
+    if (std::any_of(changes.begin(), changes.end(), changes_validation)) state_.best.reset();
   }
 
   void begin() {
     first_step_ = trainer_->step();
-    if (from_) files_.resume(*from_, first_step_, state_.best && state_.best->step == first_step_);
-    // They would tell of fewer steps than the checkpoint has.
-    if (first_step_ < experiment_.num_steps()) remove_files(folder_.results());
+    if (from_) go_on_from(*from_);
+    // They would tell of fewer steps than the checkpoint has, or of another experiment.
+    if (first_step_ < experiment_.num_steps() || has_changed_) remove_files(folder_.results());
     write_json(folder_.experiment(), experiment_.document());
     log_.emplace(folder_.log(), RunLog::Position{first_step_, state_.log_bytes});
     if (log_->was_shortened())
       warn(folder_.log().string() + ": is shorter than it was; what was lost stays lost");
+  }
+
+  // A lowest loss without its checkpoint would keep later ones from being stored.
+  void go_on_from(const OpenedCheckpoint& from) {
+    std::optional<std::int64_t> best;
+    if (state_.best) best = state_.best->step;
+    if (files_.resume(from, first_step_, best) || !best) return;
+    state_.best.reset();
+    warn(folder_.best().string() + ": is not the checkpoint of step " + std::to_string(*best) +
+         ", which had the lowest validation loss; the next one counts as the lowest");
   }
 
   void train() {
@@ -335,17 +359,20 @@ class Run {
 
   // The log first: a checkpoint is never ahead of it.
   void store(bool is_best) {
+    lock_->require_in_place();
     log_->sync();
     state_.log_bytes = log_->bytes();
     stored_ = trainer_->step();
-    files_.store(stored_, is_best,
-                 [&](const fs::path& file) { trainer_->save(file, state_.to_json()); });
+    files_.store(stored_, is_best, [&](const fs::path& file) {
+      lock_->require_in_place();
+      trainer_->save(file, state_.to_json());
+    });
   }
 
   // What is stopped here is done by resuming: the steps are stored.
   void embed_and_evaluate(json& document) {
     try {
-      write_embeddings(*trainer_, data_.whole, folder_, options_.should_stop);
+      write_embeddings(*trainer_, data_.whole, folder_, *lock_, options_.should_stop);
       document.update(evaluate(*trainer_, data_, options_.should_stop));
     } catch (const PluginError&) {
       throw;
@@ -378,6 +405,7 @@ class Run {
                         {"phases_s", describe(trainer_->phases())}};
     document["peak_memory_mb"] = used.at("peak_memory_mb");
     document["memory"] = describe(memory_);
+    lock_->require_in_place();
     write_json(folder_.summary(), document);
     return summary;
   }
@@ -398,7 +426,8 @@ class Run {
   std::int64_t first_step_ = 0, stored_ = -1;
   json first_, last_;  // statistics of the first and the last step
   bool finished_ = false;
-  double seconds_ = 0;  // of all steps
+  bool has_changed_ = false;  // since the checkpoint, what was allowed to
+  double seconds_ = 0;        // of all steps
 };
 
 }  // namespace

@@ -15,7 +15,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::string_view predecessor_begin = "checkpoint-", checkpoint_end = ".safetensors";
-constexpr const char* damaged_end = ".damaged";
+constexpr const char *damaged_end = ".damaged", *before_end = ".before-";
 
 std::vector<fs::path> entries(const fs::path& folder) {
   std::vector<fs::path> found;
@@ -49,11 +49,20 @@ bool is_embedding(const fs::path& file) {
   return file.filename().string().rfind("embedding", 0) == 0 && file.extension() == ".npy";
 }
 
+bool is_set_aside(const fs::path& file) {
+  const std::string end = file.extension().string();
+  return end == damaged_end || end.rfind(before_end, 0) == 0;
+}
+
 }  // namespace
 
 fs::path RunFolder::predecessor(std::int64_t step) const {
   return path /
          (std::string(predecessor_begin) + std::to_string(step) + std::string(checkpoint_end));
+}
+
+fs::path RunFolder::best_before(std::int64_t step) const {
+  return best().string() + before_end + std::to_string(step);
 }
 
 fs::path RunFolder::embedding(std::size_t session, std::size_t count) const {
@@ -82,7 +91,7 @@ std::vector<fs::path> RunFolder::files() const {
   for (const fs::path& file : {experiment(), log(), summary()})
     if (is_there(file)) found.push_back(file);
   for (const fs::path& file : entries(path))
-    if (is_embedding(file) || file.extension() == damaged_end) found.push_back(file);
+    if (is_embedding(file) || is_set_aside(file)) found.push_back(file);
   return found;
 }
 

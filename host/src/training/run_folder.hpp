@@ -26,12 +26,14 @@ struct RunFolder {
   std::filesystem::path best() const { return path / "best.safetensors"; }
   std::filesystem::path summary() const { return path / "summary.json"; }
   std::filesystem::path predecessor(std::int64_t step) const;
+  // A best one of another experiment, or of a course that was given up.
+  std::filesystem::path best_before(std::int64_t step) const;
   // Of one session "embedding.npy", of several "embedding_0.npy", ...
   std::filesystem::path embedding(std::size_t session, std::size_t count) const;
 
   // Those that are there, newest first.
   std::vector<Predecessor> predecessors() const;
-  // Every checkpoint that is there, in the order in which they are to be tried.
+  // Every checkpoint that is there.
   std::vector<std::filesystem::path> checkpoints() const;
   // Whatever a run has left that is there, checkpoints first.
   std::vector<std::filesystem::path> files() const;

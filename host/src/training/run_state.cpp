@@ -43,13 +43,18 @@ void compare(const json* from, const json* to, const Pointer& at, std::vector<Ch
   }
 }
 
-// By id, what tells two files apart.
+// By id, what tells two files apart; a list where an id has several.
 std::map<std::string, json> by_id(const json& plugins) {
-  std::map<std::string, json> found;
+  std::map<std::string, std::vector<json>> files;
   for (const json& plugin : plugins)
     if (plugin.is_object() && plugin.contains("id") && plugin["id"].is_string())
-      found[plugin["id"]] = {{"version", plugin.value("version", json())},
-                             {"sha256", plugin.value("sha256", json())}};
+      files[plugin["id"]].push_back({{"version", plugin.value("version", json())},
+                                     {"sha256", plugin.value("sha256", json())}});
+  std::map<std::string, json> found;
+  for (auto& [id, list] : files) {
+    std::sort(list.begin(), list.end());
+    found[id] = list.size() == 1 ? list.front() : json(list);
+  }
   return found;
 }
 
@@ -61,7 +66,7 @@ const json* find(const std::map<std::string, json>& plugins, const std::string& 
 }  // namespace
 
 json RunState::to_json() const {
-  json run = {{"best", nullptr}, {"log_bytes", nullptr}, {"allowed", allowed}};
+  json run = {{"best", nullptr}, {"log_bytes", nullptr}, {"allowed", allowed}, {"data", data}};
   if (best) run["best"] = {{"step", best->step}, {"loss", best->loss}};
   if (log_bytes) run["log_bytes"] = *log_bytes;
   return run;
@@ -76,12 +81,26 @@ RunState RunState::from_json(const json& run) {
     state.best = Best{best["step"], best["loss"]};
   if (bytes.is_number_unsigned()) state.log_bytes = bytes.get<std::uint64_t>();
   if (run.value("allowed", json()).is_array()) state.allowed = run["allowed"];
+  if (run.value("data", json()).is_object()) state.data = run["data"];
   return state;
 }
 
 std::vector<Change> experiment_changes(const json& from, const json& to) {
   std::vector<Change> found;
   compare(&from, &to, Pointer(), found);
+  return found;
+}
+
+std::vector<Change> data_changes(const json& from, const json& to) {
+  std::vector<Change> found;
+  if (!from.is_object() || !to.is_object()) return found;
+  std::set<std::string> places;
+  for (const json* side : {&from, &to})
+    for (const auto& item : side->items()) places.insert(item.key());
+  for (const std::string& place : places) {
+    const json *a = find(from, place), *b = find(to, place);
+    if (a == nullptr || b == nullptr || *a != *b) found.push_back(changed(place, a, b));
+  }
   return found;
 }
 
@@ -109,6 +128,20 @@ void check_allowed_names(const std::vector<std::string>& names) {
                       "; must be a place in the experiment, such as /optimizer/learning_rate, or "
                       "plugin:ID");
   }
+}
+
+bool changes_validation(const Change& change) {
+  static const std::vector<std::string> harmless = {"/device",
+                                                    "/evaluation",
+                                                    "/optimizer",
+                                                    "/threads",
+                                                    "/training/keep_checkpoints",
+                                                    "/training/log_frequency",
+                                                    "/training/non_finite",
+                                                    "/training/num_steps",
+                                                    "/training/save_frequency",
+                                                    "/training/valid_frequency"};
+  return !is_allowed(change, harmless);
 }
 
 bool is_allowed(const Change& change, const std::vector<std::string>& names) {

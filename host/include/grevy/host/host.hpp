@@ -115,8 +115,10 @@ class Host {
   const std::vector<std::filesystem::path>& folders() const;  // searched, in order
   const std::vector<PluginManifest>& plugins() const;         // found, in the order of the folders
   const std::vector<RefusedFile>& refused() const;            // what else lay in the folders
-  // "sha256:..." of a plugin's file: as it was when its library was opened, else as it is now;
-  // empty for one that was added. Errors: not_found (no such plugin), io.
+  // "sha256:..." of the file of one of plugins(): as it was when its library was opened, else as it
+  // is now; empty for one that was added. By id: of the first that has it. Errors: not_found (no
+  // such plugin), io.
+  std::string hash(const PluginManifest& plugin) const;
   std::string hash(std::string_view plugin_id) const;
 
   // Looks a component up by name, alias or "plugin-id/name", in the manifests alone.
@@ -141,8 +143,9 @@ class Host {
 
   // Makes a component, which must not outlive the Host. `options` is a JSON object without "name";
   // it wins over what the name says. Errors: those of find(); incompatible (the library does not
-  // load, is not what its manifest says, is not among CreateOptions::allowed_plugins or may be
-  // changed by others); PluginError.
+  // load, is not what its manifest says, is not among CreateOptions::allowed_plugins, may be
+  // changed by others, or is another one by now than the one that this process has loaded under its
+  // name); PluginError.
   Owned<ModelRef> create_model(std::string_view name, std::string_view options,
                                const CreateOptions& create);
   Owned<CriterionRef> create_criterion(std::string_view name, std::string_view options,

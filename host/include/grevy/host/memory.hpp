@@ -19,18 +19,21 @@ struct MemoryPart {
   bool mapped = false;
 };
 
-// Made from shapes, and from what small inputs took in models and criterion of the same kind. What
-// a solver adds of its own (a graph of gradients for a Jacobian) is not in it.
+// Made from shapes, and from what small inputs took in models, criterion and solver of the same
+// kind.
 struct MemoryEstimate {
-  std::int64_t in_use = 0;        // bytes that the process held when it was made
-  std::vector<MemoryPart> parts;  // to come; empty: no estimate, as on other devices than the CPU
-  std::int64_t needed() const;    // bytes, mapped parts left out
-  std::int64_t peak() const;      // bytes of the whole process, mapped parts included
+  std::int64_t in_use = 0;  // bytes that the process held when it was made
+  // To come; empty: no estimate. On other devices than the CPU: what the computer's own memory
+  // takes, nothing of the device's.
+  std::vector<MemoryPart> parts;
+  std::int64_t needed() const;  // bytes, mapped parts left out
+  std::int64_t peak() const;    // bytes of the whole process, mapped parts included
 };
 
-// Bytes that this process may still take: MemAvailable of /proc/meminfo, or what its control
-// groups (version 1 or 2) leave of their limits, whichever is less. Nothing where the system says
-// neither. `root`: where /proc and /sys are. From any thread.
+// Bytes that this process may still take: MemAvailable of /proc/meminfo, what its control groups
+// (version 1 or 2) leave of their limits, or what its own limits leave (RLIMIT_AS, RLIMIT_DATA:
+// "ulimit -v", "ulimit -d"), whichever is least. Nothing where the system says none of them.
+// `root`: where /proc and /sys are. From any thread.
 std::optional<std::int64_t> available_memory(const std::filesystem::path& root = "/");
 
 // Errors: invalid_value when more is needed than there is: one line with both, the largest parts

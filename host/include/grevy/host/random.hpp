@@ -30,8 +30,10 @@ class Random {
   double uniform();                        // uniform on [0, 1), 53 bits
   double normal();                         // standard normal; two uniforms a draw, no cached half
 
-  const State& state() const { return state_; }         // after the numbers drawn so far
-  void restore(const State& state) { state_ = state; }  // one that state() gave
+  const State& state() const { return state_; }  // after the numbers drawn so far
+  // Goes on from one that state() gave. Errors: invalid_value for all zero, which none has and none
+  // leaves.
+  void restore(const State& state);
 
  private:
   State state_;

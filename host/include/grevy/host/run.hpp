@@ -55,10 +55,12 @@ struct Summary {
 // which the callbacks come as well; one run in a folder at a time. Where the newest checkpoint is
 // damaged a resumed run goes on from the one before it, and the Host's log says so. Errors: those
 // of Experiment, load_recordings and Trainer; invalid_value for a folder that holds a run already
-// (without force or resume), one of another experiment, other plugins or another number of threads
-// (resume; training.num_steps may grow, and `allow`), or one without a checkpoint that can be read;
+// (without force or resume), one of another experiment, other data, other plugins or another number
+// of threads (resume; training.num_steps may grow, and `allow`), or one without a checkpoint that
+// can be read;
 // not_found for a resume where nothing has begun; invalid_state for a folder in use; io, which says
-// what is intact.
+// what is intact, also for a folder that was moved away or replaced meanwhile: nothing is written
+// into what has taken its place.
 Summary run(Host& host, const Experiment& experiment, const RunOptions& options);
 
 // The recordings of an experiment, one per session, and the parts to train on and to hold out.

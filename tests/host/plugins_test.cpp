@@ -307,7 +307,8 @@ TEST_CASE("a plugin for another ABI or LibTorch is listed, but neither opened no
       {"borrows-caffe2",
        "has an empty stamp, as plugins without LibTorch have, but needs _ZNK6caffe28TypeMeta4name"},
       {"borrows-aoti",
-       "has an empty stamp, as plugins without LibTorch have, but needs aoti_torch_device_type_cpu"},
+       "has an empty stamp, as plugins without LibTorch have, but needs "
+       "aoti_torch_device_type_cpu"},
       {"needs-by-path", "has an empty stamp, as plugins without LibTorch have, but needs /"},
   };
   for (const auto& entry : cases) {

@@ -309,7 +309,7 @@ TEST_CASE("recordings are told apart by their values, labels and trials") {
   const std::string neural = plain.at("/data/neural");
   CHECK_MESSAGE(neural.rfind("float32 [50, 3] sha256:", 0) == 0, neural);
   CHECK(neural.size() == std::string("float32 [50, 3] sha256:").size() + 64);
-  CHECK(plain.at("/data/labels/direction").get<std::string>().rfind("int64 [50, 1] ", 0) == 0);
+  CHECK(plain.at("/data/labels/direction").get<std::string>().rfind("int64 [50", 0) == 0);
   CHECK(identity(made(2)).at("/data/neural") != neural);
   CHECK(identity(made(2)).at("/data/labels/position") != plain.at("/data/labels/position"));
   // The same numbers, otherwise in memory or of another shape.

@@ -40,20 +40,11 @@ TEST_CASE("checkpoint files: a damaged one that cannot be set aside is an error"
   fs::create_directory(folder / "checkpoint.safetensors.damaged");
   CheckpointFiles files(run, 2);
   CHECK_THROWS_WITH_AS(
-      files.resume(from, 1, false),
+      files.resume(from, 1, std::nullopt),
       ((folder / "checkpoint.safetensors").string() + ": cannot be renamed: Is a directory")
           .c_str(),
       Error);
   CHECK(file_bytes(folder / "checkpoint.safetensors") == "damaged");
-}
-
-TEST_CASE("checkpoint files: going on from the best one leaves it where it is") {
-  const TemporaryFolder folder;
-  OpenedCheckpoint from;
-  from.file = folder.write("best.safetensors", "best");
-  CheckpointFiles(RunFolder(folder.path()), 2).resume(from, 1, true);
-  CHECK(file_bytes(folder / "checkpoint.safetensors") == "best");
-  CHECK(file_bytes(folder / "best.safetensors") == "best");
 }
 
 TEST_CASE("run log: a position at the start, a log that is gone, lines of no step") {

@@ -11,7 +11,7 @@ version=$1 sdk=../../../sdk examples=../../../examples/plugins
 
 rm -rf "$version"
 mkdir -p "$version/portable"
-cp ../fronts/{infonce,offset10,solver}.cpp "$version/portable"
+cp ../fronts/{functions,infonce,offset10,solver}.cpp "$version/portable"
 for example in "$examples"/raw-*; do
   mkdir "$version/${example##*/}"
   cp "$example"/*.[ch] "$version/${example##*/}"

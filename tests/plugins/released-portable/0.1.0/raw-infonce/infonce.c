@@ -16,11 +16,14 @@
 
 /* The kernel for both types of elements. */
 #define REAL float
+#define EXP expf
 #define NAME(name) name##_float
 #include "infonce_kernel.h"
 #undef REAL
+#undef EXP
 #undef NAME
 #define REAL double
+#define EXP exp
 #define NAME(name) name##_double
 #include "infonce_kernel.h"
 
@@ -96,15 +99,17 @@ static int32_t check(const criterion* c, grevy_tensor* const* inputs, grevy_tens
 /* The loss, pos and neg, with one step of history. */
 static int32_t run(const criterion* c, grevy_tensor* const* inputs, grevy_tensor** results,
                    const grevy_error_sink* errors) {
-  grevy_tensor_info info[3];
+  grevy_tensor_info info[3] = {{0}};
   const int32_t code = check(c, inputs, info, errors);
   if (code != GREVY_OK) return code;
   const grevy_buffer scalar = {info[0].dtype, 0, 0, 0};
   const grevy_buffer outputs[] = {scalar, scalar, scalar};
-  const grevy_buffer log_sums = {info[0].dtype, 0, info[0].sizes, 1};
+  const int64_t pairs[] = {info[0].sizes[0], info[2].sizes[0]};
+  const grevy_buffer weights = {info[0].dtype, 0, pairs, 2};
   const grevy_text name = GREVY_C_TEXT("raw-infonce");
   const int is_float = info[0].dtype == GREVY_FLOAT32;
-  grevy_kernel kernel = {sizeof(kernel), 0, name, 0, 0, 0, free};
+  const grevy_text plugin = GREVY_C_TEXT("examples.raw-infonce");
+  grevy_kernel kernel = {sizeof(kernel), 0, name, 0, 0, 0, free, plugin, name};
   double* inverse = (double*)malloc(sizeof(*inverse));
   const grevy_text no_memory = GREVY_C_TEXT("out of memory");
   if (!inverse) return grevy_fail(errors, GREVY_ERROR_INTERNAL, no_memory);
@@ -112,7 +117,7 @@ static int32_t run(const criterion* c, grevy_tensor* const* inputs, grevy_tensor
   kernel.context = inverse; /* the graph may outlive this criterion */
   kernel.forward = is_float ? forward_float : forward_double;
   kernel.backward = is_float ? backward_float : backward_double;
-  return c->kernels->run(&kernel, inputs, 3, outputs, 3, &log_sums, 1, results, errors);
+  return c->kernels->run(&kernel, inputs, 3, outputs, 3, &weights, 1, results, errors);
 }
 
 static int32_t evaluate(void* self, const grevy_prediction* predictions, uint64_t prediction_count,

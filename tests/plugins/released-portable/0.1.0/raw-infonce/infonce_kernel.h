@@ -1,22 +1,30 @@
-/* Included once per type of elements, with REAL and NAME(). Inputs: reference (n, d), positive
- * (n, d), negative (m, d). Outputs: loss, pos, neg. Kept: log sum_j exp s_ij, (n). */
+/* Included once per type of elements, with REAL, EXP and NAME(). Inputs: reference (n, d), positive
+ * (n, d), negative (m, d). Outputs: loss, pos, neg. Kept: exp s_ij / sum_k exp s_ik, (n, m). */
 
+/* Eight sums, which a compiler may keep in one register. */
 static REAL NAME(product)(const REAL* x, const REAL* y, int64_t d) {
-  REAL sum = 0;
-  for (int64_t k = 0; k < d; ++k) sum += x[k] * y[k];
+  REAL sums[8] = {0, 0, 0, 0, 0, 0, 0, 0}, sum = 0;
+  int64_t k = 0;
+  for (; k + 8 <= d; k += 8)
+    for (int lane = 0; lane < 8; ++lane) sums[lane] += x[k + lane] * y[k + lane];
+  for (; k < d; ++k) sum += x[k] * y[k];
+  for (int lane = 0; lane < 8; ++lane) sum += sums[lane];
   return sum;
 }
 
-/* log sum exp of row i, relative to its largest element. */
-static REAL NAME(log_sum)(const REAL* row, const REAL* negative, int64_t m, int64_t d,
-                          REAL inverse) {
+/* log sum_j exp s_j of a reference, relative to the largest s_j; fills its weights. */
+static REAL NAME(log_sum)(const REAL* reference, const REAL* negative, int64_t m, int64_t d,
+                          REAL inverse, REAL* weights) {
   REAL largest = (REAL)-INFINITY, sum = 0;
   for (int64_t j = 0; j < m; ++j) {
-    const REAL s = NAME(product)(row, negative + j * d, d) * inverse;
-    if (s > largest || s != s) largest = s;
+    weights[j] = NAME(product)(reference, negative + j * d, d) * inverse;
+    if (weights[j] > largest || weights[j] != weights[j]) largest = weights[j];
   }
-  for (int64_t j = 0; j < m; ++j)
-    sum += (REAL)exp(NAME(product)(row, negative + j * d, d) * inverse - largest);
+  for (int64_t j = 0; j < m; ++j) {
+    weights[j] = EXP(weights[j] - largest);
+    sum += weights[j];
+  }
+  for (int64_t j = 0; j < m; ++j) weights[j] /= sum;
   return largest + (REAL)log(sum);
 }
 
@@ -28,13 +36,13 @@ static int32_t NAME(forward)(void* context, const grevy_kernel_views* views,
   const int64_t n = views->inputs[0].shape[0], d = views->inputs[0].shape[1];
   const int64_t m = views->inputs[2].shape[0];
   const REAL inverse = (REAL) * (const double*)context;
-  REAL* log_sums = (REAL*)views->kept[0].data;
+  REAL* weights = (REAL*)views->kept[0].data;
   double pos = 0, neg = 0;
   (void)errors;
   for (int64_t i = 0; i < n; ++i) {
-    log_sums[i] = NAME(log_sum)(reference + i * d, negative, m, d, inverse);
     pos -= (double)(NAME(product)(reference + i * d, positive + i * d, d) * inverse) / (double)n;
-    neg += (double)log_sums[i] / (double)n;
+    neg += (double)NAME(log_sum)(reference + i * d, negative, m, d, inverse, weights + i * m) /
+           (double)n;
   }
   *(REAL*)views->outputs[0].data = (REAL)(pos + neg);
   *(REAL*)views->outputs[1].data = (REAL)pos;
@@ -62,7 +70,7 @@ static int32_t NAME(backward)(void* context, const grevy_kernel_views* views,
   const int64_t n = views->inputs[0].shape[0], d = views->inputs[0].shape[1];
   const int64_t m = views->inputs[2].shape[0];
   const REAL inverse = (REAL) * (const double*)context;
-  const REAL* log_sums = (const REAL*)views->kept[0].data;
+  const REAL* weights = (const REAL*)views->kept[0].data;
   const grevy_view* given = views->output_gradients;
   const REAL loss = *(const REAL*)given[0].data;
   const REAL align = (loss + *(const REAL*)given[1].data) * inverse / (REAL)n;
@@ -76,8 +84,7 @@ static int32_t NAME(backward)(void* context, const grevy_kernel_views* views,
     NAME(add)(NAME(row)(to_reference, i, d), -align, positive + i * d, d);
     NAME(add)(NAME(row)(to_positive, i, d), -align, row, d);
     for (int64_t j = 0; j < m; ++j) {
-      const REAL s = NAME(product)(row, negative + j * d, d) * inverse;
-      const REAL weight = spread * (REAL)exp(s - log_sums[i]);
+      const REAL weight = spread * weights[i * m + j];
       NAME(add)(NAME(row)(to_reference, i, d), weight, negative + j * d, d);
       NAME(add)(NAME(row)(to_negative, j, d), weight, row, d);
     }

@@ -24,7 +24,8 @@ there() {
 }
 
 echo "== building against $(there 'dpkg-query -W libtorch-dev g++' | tr '\t\n' '  ')"
-there "cmake -S /source -B . -G Ninja -DCMAKE_BUILD_TYPE=Release -DGREVY_WERROR=ON >cmake.log 2>&1 ||
+# g++ 14 sees writes beyond a vector<bool> of LibTorch's torch::autograd::Function that are none.
+there "cmake -S /source -B . -G Ninja -DCMAKE_BUILD_TYPE=Release -DGREVY_WERROR=ON -DCMAKE_CXX_FLAGS=-Wno-error=array-bounds >cmake.log 2>&1 ||
   { cat cmake.log; exit 1; }"
 there "ninja -j ${JOBS:-2} grevy grevy-portable-numbers"
 

@@ -122,6 +122,11 @@ __attribute__((constructor)) static void begin(void) { faults_begin(); }
 /* The absolute path of a file named relative to an open folder; links are not followed. */
 static void resolve(int folder, const char* path, char* result) {
   char start[PATH_MAX] = "";
+  int held = -1, used = 0;
+  if (sscanf(path, "/proc/self/fd/%d%n", &held, &used) == 1 && (path[used] == '/' || !path[used])) {
+    folder = held;
+    path += path[used] ? used + 1 : used;
+  }
   if (*path == '/') {
     snprintf(result, PATH_MAX, "%s", path);
     return;

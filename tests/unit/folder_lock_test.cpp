@@ -8,6 +8,7 @@
 
 #include <csignal>
 #include <filesystem>
+#include <fstream>
 #include <string>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -63,6 +64,22 @@ TEST_CASE("a folder that is moved away or replaced is not taken for the one that
   std::filesystem::remove(folder);
   std::filesystem::create_directory_symlink(moved, folder);
   CHECK(lock.is_in_place());
+}
+
+TEST_CASE("what is written under the held name stays with the folder wherever it goes") {
+  const TemporaryFolder parent;
+  const auto folder = parent / "run", moved = parent / "elsewhere";
+  std::filesystem::create_directory(folder);
+  const FolderLock lock(folder);
+  CHECK(lock.held() != folder);
+  std::filesystem::rename(folder, moved);
+  std::filesystem::create_directory(folder);
+  std::ofstream(lock.held() / "log.jsonl") << "{}";
+  CHECK(std::filesystem::exists(moved / "log.jsonl"));
+  CHECK(std::filesystem::is_empty(folder));
+  const std::string held = lock.held().string(), name = folder.string();
+  CHECK(lock.named(held + "/a: as " + held + "/b") == name + "/a: as " + name + "/b");
+  CHECK(lock.named("nothing of it") == "nothing of it");
 }
 
 TEST_CASE("a process that is killed holds nothing") {

@@ -10,12 +10,29 @@
 #include <unistd.h>
 
 namespace grevy::host {
+namespace {
+
+std::filesystem::path name_of(int descriptor) {
+  return "/proc/self/fd/" + std::to_string(descriptor);
+}
+
+bool leads_to(const std::filesystem::path& name, int descriptor) {
+  struct stat held {
+  }, found{};
+  return ::fstat(descriptor, &held) == 0 && ::stat(name.c_str(), &found) == 0 &&
+         held.st_dev == found.st_dev && held.st_ino == found.st_ino;
+}
+
+}  // namespace
 
 FolderLock::FolderLock(const std::filesystem::path& folder)
-    : folder_(folder), descriptor_(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
+    : folder_(folder),
+      descriptor_(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)),
+      held_(name_of(descriptor_)) {
   if (descriptor_ < 0)
     throw Error(ErrorCode::io,
                 folder.string() + ": cannot be opened: " + std::generic_category().message(errno));
+  if (!leads_to(held_, descriptor_)) held_ = folder_;
   if (::flock(descriptor_, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) return;
   ::close(descriptor_);
   throw Error(ErrorCode::invalid_state,
@@ -26,12 +43,7 @@ FolderLock::FolderLock(const std::filesystem::path& folder)
 
 FolderLock::~FolderLock() { ::close(descriptor_); }
 
-bool FolderLock::is_in_place() const {
-  struct stat held {
-  }, named{};
-  return ::fstat(descriptor_, &held) == 0 && ::stat(folder_.c_str(), &named) == 0 &&
-         held.st_dev == named.st_dev && held.st_ino == named.st_ino;
-}
+bool FolderLock::is_in_place() const { return leads_to(folder_, descriptor_); }
 
 void FolderLock::require_in_place() const {
   if (is_in_place()) return;
@@ -43,9 +55,18 @@ void FolderLock::require_in_place() const {
 std::filesystem::path FolderLock::path_now() const {
   if (is_in_place()) return folder_;
   std::error_code error;
-  const auto link = "/proc/self/fd/" + std::to_string(descriptor_);
-  const std::filesystem::path found = std::filesystem::read_symlink(link, error);
+  const std::filesystem::path found = std::filesystem::read_symlink(name_of(descriptor_), error);
   return error ? folder_ : found;
+}
+
+std::string FolderLock::named(std::string text) const {
+  const std::string from = held_.string(), to = folder_.string();
+  if (from == to) return text;
+  for (std::size_t at = text.find(from); at != std::string::npos; at = text.find(from, at)) {
+    text.replace(at, from.size(), to);
+    at += to.size();
+  }
+  return text;
 }
 
 }  // namespace grevy::host

@@ -3,6 +3,7 @@
 #define GREVY_HOST_FOLDER_LOCK_HPP
 
 #include <filesystem>
+#include <string>
 
 namespace grevy::host {
 
@@ -23,9 +24,16 @@ class FolderLock {
   // system does not say.
   std::filesystem::path path_now() const;
 
+  // A name that leads to the folder wherever it is by now, and never to one that took its place;
+  // the given one where the system has no such names.
+  const std::filesystem::path& held() const { return held_; }
+  // A text about files under held(), with the name that people gave.
+  std::string named(std::string text) const;
+
  private:
   std::filesystem::path folder_;
   int descriptor_;
+  std::filesystem::path held_;
 };
 
 }  // namespace grevy::host

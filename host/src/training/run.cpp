@@ -44,6 +44,21 @@ void check_folder(const RunFolder& folder, const RunOptions& options) {
                     ": exists and is not empty; use --resume to go on, --force to replace the run");
 }
 
+// Files are written under the folder's descriptor, so that nothing goes into a folder that took its
+// place; people know them by its name.
+template <class Body>
+auto with_names(const FolderLock& lock, Body&& body) {
+  try {
+    return body();
+  } catch (const PluginError&) {
+    throw;
+  } catch (const Error& e) {
+    throw Error(e.code(), lock.named(e.what()));
+  } catch (const fs::filesystem_error& e) {
+    throw fs::filesystem_error(e.what(), lock.named(e.path1().string()), e.code());
+  }
+}
+
 // A folder that another run has made and filled meanwhile is not emptied.
 void prepare(const RunFolder& folder, const RunOptions& options, std::optional<FolderLock>& lock) {
   if (lock) lock->require_in_place();
@@ -52,10 +67,13 @@ void prepare(const RunFolder& folder, const RunOptions& options, std::optional<F
   if (error)
     throw Error(ErrorCode::io, folder.path.string() + ": cannot be made: " + error.message());
   if (!lock) lock.emplace(folder.path);
-  remove_files(folder.leftovers());
-  if (options.resume) return;
-  check_folder(folder, options);
-  remove_files(folder.files());
+  with_names(*lock, [&] {
+    const RunFolder held(lock->held());
+    remove_files(held.leftovers());
+    if (options.resume) return;
+    check_folder(folder, options);
+    remove_files(held.files());
+  });
 }
 
 void write_json(const fs::path& file, const json& document) {
@@ -235,7 +253,7 @@ std::string what_is_left(const RunFolder& folder) {
 template <class Body>
 auto while_writing(const FolderLock& lock, Body&& body) {
   try {
-    return body();
+    return with_names(lock, std::forward<Body>(body));
   } catch (const PluginError&) {
     throw;
   } catch (const Error& e) {
@@ -248,11 +266,7 @@ auto while_writing(const FolderLock& lock, Body&& body) {
 class Run {
  public:
   Run(Host& host, const Experiment& experiment, const RunOptions& options)
-      : host_(host),
-        experiment_(experiment),
-        options_(options),
-        folder_(options.folder),
-        files_(folder_, experiment.at("/training/keep_checkpoints")) {}
+      : host_(host), experiment_(experiment), options_(options), folder_(options.folder) {}
 
   Summary go() {
     check_folder(folder_, options_);
@@ -266,6 +280,7 @@ class Run {
     if (options_.resume) take_up();
     if (options_.on_begin) options_.on_begin();
     prepare(folder_, options_, lock_);
+    written_.emplace(lock_->held());
     return while_writing(*lock_, [&] {
       begin();
       train();
@@ -309,20 +324,23 @@ class Run {
 
   void begin() {
     first_step_ = trainer_->step();
+    files_.emplace(*written_, experiment_.at("/training/keep_checkpoints"));
     if (from_) go_on_from(*from_);
     // They would tell of fewer steps than the checkpoint has, or of another experiment.
-    if (first_step_ < experiment_.num_steps() || has_changed_) remove_files(folder_.results());
-    write_json(folder_.experiment(), experiment_.document());
-    log_.emplace(folder_.log(), RunLog::Position{first_step_, state_.log_bytes});
+    if (first_step_ < experiment_.num_steps() || has_changed_) remove_files(written_->results());
+    write_json(written_->experiment(), experiment_.document());
+    log_.emplace(written_->log(), RunLog::Position{first_step_, state_.log_bytes});
     if (log_->was_shortened())
       warn(folder_.log().string() + ": is shorter than it was; what was lost stays lost");
   }
 
   // A lowest loss without its checkpoint would keep later ones from being stored.
-  void go_on_from(const OpenedCheckpoint& from) {
+  void go_on_from(OpenedCheckpoint& from) {
+    for (fs::path& file : from.damaged) file = written_->path / file.filename();
+    from.file = written_->path / from.file.filename();
     std::optional<std::int64_t> best;
     if (state_.best) best = state_.best->step;
-    if (files_.resume(from, first_step_, best) || !best) return;
+    if (files_->resume(from, first_step_, best) || !best) return;
     state_.best.reset();
     warn(folder_.best().string() + ": is not the checkpoint of step " + std::to_string(*best) +
          ", which had the lowest validation loss; the next one counts as the lowest");
@@ -363,7 +381,7 @@ class Run {
     log_->sync();
     state_.log_bytes = log_->bytes();
     stored_ = trainer_->step();
-    files_.store(stored_, is_best, [&](const fs::path& file) {
+    files_->store(stored_, is_best, [&](const fs::path& file) {
       lock_->require_in_place();
       trainer_->save(file, state_.to_json());
     });
@@ -372,7 +390,7 @@ class Run {
   // What is stopped here is done by resuming: the steps are stored.
   void embed_and_evaluate(json& document) {
     try {
-      write_embeddings(*trainer_, data_.whole, folder_, *lock_, options_.should_stop);
+      write_embeddings(*trainer_, data_.whole, *written_, *lock_, options_.should_stop);
       document.update(evaluate(*trainer_, data_, options_.should_stop));
     } catch (const PluginError&) {
       throw;
@@ -406,7 +424,7 @@ class Run {
     document["peak_memory_mb"] = used.at("peak_memory_mb");
     document["memory"] = describe(memory_);
     lock_->require_in_place();
-    write_json(folder_.summary(), document);
+    write_json(written_->summary(), document);
     return summary;
   }
 
@@ -416,11 +434,12 @@ class Run {
   const RunOptions& options_;
   RunFolder folder_;
   std::optional<FolderLock> lock_;
+  std::optional<RunFolder> written_;  // the same, under the lock's descriptor
   TrainingData data_;
   std::optional<Trainer> trainer_;
   MemoryEstimate memory_;
   std::optional<OpenedCheckpoint> from_;  // less its tensors
-  CheckpointFiles files_;
+  std::optional<CheckpointFiles> files_;
   RunState state_;
   std::optional<RunLog> log_;
   std::int64_t first_step_ = 0, stored_ = -1;

@@ -30,8 +30,10 @@ namespace grevy {
 // Memory with a shape: row-major, without gaps. Lent for the call.
 class KernelView {
  public:
+  // Refers to `view`.
   explicit KernelView(const grevy_view& view) : view_(&view) {}
 
+  // Number of axes.
   std::int64_t dim() const { return view_->dims; }
   // Errors: out_of_range.
   std::int64_t size(std::int64_t axis) const {
@@ -77,8 +79,10 @@ class KernelView {
 // What a kernel works on. Errors of all: out_of_range.
 class KernelViews {
  public:
+  // Refers to `views`.
   explicit KernelViews(const grevy_kernel_views& views) : views_(views) {}
 
+  // To read, in the order of Kernels::run().
   std::size_t input_count() const { return views_.input_count; }
   KernelView input(std::size_t i) const { return at(views_.inputs, i, views_.input_count); }
   // Forward: to fill; backward: to read.
@@ -121,8 +125,8 @@ class Kernel {
 
 // A buffer to be made, on the inputs' device.
 struct KernelBuffer {
-  at::ScalarType type;
-  std::vector<std::int64_t> sizes;
+  at::ScalarType type;              // of its elements, one that grevy_view knows
+  std::vector<std::int64_t> sizes;  // one per axis
 };
 
 // Runs kernels of a component.

@@ -15,7 +15,7 @@ bool is_of_libtorch(const std::string& name) {
   const std::string file = name.substr(name.rfind('/') + 1);
   for (const char* library : {"libtorch", "libc10", "libcaffe2", "aoti_torch_"})
     if (begins(file, library)) return true;
-  const std::string spaces[] = {"2at", "3c10", "5torch", "6caffe2"};
+  const std::string spaces[] = {"2at", "3c10", "4c10d", "5torch", "6caffe2"};
   return begins(name, "_Z") && std::any_of(std::begin(spaces), std::end(spaces), [&](auto& space) {
            return name.find(space) != std::string::npos;
          });

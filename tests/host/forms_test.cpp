@@ -3,7 +3,12 @@
 #include "host/plugin_support.hpp"
 #include "host/trainer_support.hpp"
 
+#include <torch/csrc/autograd/autograd.h>
+
 #include <algorithm>
+#include <array>
+#include <functional>
+#include <thread>
 
 using namespace grevy;
 using namespace grevy::tests;
@@ -138,6 +143,24 @@ TEST_CASE("functions with gradients of their own, kernels and the Jacobian are t
   // The penalty's own value is added up in another order; its gradient is not.
   check_same(trained("portable", {{"solver", "-smooth"}}),
              trained("torch", {{"solver", "-smooth"}}), {1e-6, 0, 0});
+}
+
+TEST_CASE("several threads differentiate through one function of the portable front") {
+  const auto criterion = all_forms().create_criterion("portable-attraction", "{}", {});
+  const at::Tensor rows = at::randn({64, 3}).requires_grad_(true), others = at::randn({64, 3});
+  const at::Tensor loss = criterion->evaluate({{rows, others, others}}, 2).loss;
+  const auto gradient = [&] {
+    return torch::autograd::grad({loss}, {rows}, {}, /*retain_graph=*/true)[0];
+  };
+  const at::Tensor wanted = gradient();
+  std::array<int, 2> same{};
+  const auto differentiate = [&](int& count) {
+    for (int i = 0; i < 300; ++i) count += at::equal(gradient(), wanted) ? 1 : 0;
+  };
+  std::thread other(differentiate, std::ref(same[1]));
+  differentiate(same[0]);
+  other.join();
+  CHECK(same == std::array<int, 2>{300, 300});
 }
 
 TEST_CASE("functions and kernels that are used wrongly are errors with their names") {

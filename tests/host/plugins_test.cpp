@@ -306,6 +306,8 @@ TEST_CASE("a plugin for another ABI or LibTorch is listed, but neither opened no
        "has an empty stamp, as plugins without LibTorch have, but needs _ZN2at15get_num_threadsEv"},
       {"borrows-caffe2",
        "has an empty stamp, as plugins without LibTorch have, but needs _ZNK6caffe28TypeMeta4name"},
+      {"borrows-c10d",
+       "has an empty stamp, as plugins without LibTorch have, but needs _ZN4c10d11PrefixStore"},
       {"borrows-aoti",
        "has an empty stamp, as plugins without LibTorch have, but needs "
        "aoti_torch_device_type_cpu"},

@@ -20,6 +20,7 @@
 #include <exception>
 #include <fstream>
 #include <iostream>
+#include <limits>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -30,7 +31,9 @@ using namespace grevy;
 using host::Kind;
 namespace fs = std::filesystem;
 
-constexpr std::int64_t channels = 4, shown = 8;
+constexpr std::int64_t channels = 4;
+// Elements of a result: a few go into a file, all of them are compared between two folders.
+std::int64_t shown = 8;
 
 struct Result {
   std::string name;
@@ -206,16 +209,16 @@ int main(int argc, char** argv) {
   }
   try {
     at::set_num_threads(1);
+    const fs::path wanted = argc > 2 ? argv[2] : "";
+    const bool is_folder = fs::is_directory(wanted);
+    if (is_folder) shown = std::numeric_limits<std::int64_t>::max();
     const Results found = results_of(argv[1]);
     if (argc == 2) {
       print(found);
       return 0;
     }
-    const fs::path wanted = argv[2];
     const double tolerance = argc == 4 ? std::stod(argv[3]) : 0;
-    return compare(found, fs::is_directory(wanted) ? results_of(wanted) : read(wanted), tolerance)
-               ? 0
-               : 1;
+    return compare(found, is_folder ? results_of(wanted) : read(wanted), tolerance) ? 0 : 1;
   } catch (const std::exception& e) {
     std::cerr << e.what() << "\n";
     return 2;

@@ -50,6 +50,7 @@ static int32_t create(const grevy_create_args* args, void** self, const grevy_er
   if (!s) return fail(errors, GREVY_ERROR_INTERNAL, "out of memory");
   s->host = args->host;
   s->ops = ops;
+  s->is_training = 1;
   *self = s;
   return GREVY_OK;
 }
@@ -81,6 +82,7 @@ static int32_t attach(void* self, const grevy_solver_parts* parts, const grevy_e
   s->criterion_info.struct_size = sizeof(s->criterion_info);
   code = s->criterion->describe(s->criterion_self, &s->criterion_info, errors);
   if (code != GREVY_OK) return code;
+  free(s->parts);
   s->parts = (grevy_tensor**)calloc(s->criterion_info.part_count + 1, sizeof(*s->parts));
   return s->parts ? GREVY_OK : fail(errors, GREVY_ERROR_INTERNAL, "out of memory");
 }

@@ -29,15 +29,19 @@ bool is_library(std::string_view name) {
 
 bool is_symbol(std::string_view name) {
   if (starts_with(name, "aoti_torch_")) return true;  // LibTorch's functions in C
-  for (const std::string_view space : {"at", "c10", "torch", "caffe2"})
+  for (const std::string_view space : {"at", "c10", "c10d", "torch", "caffe2"})
     if (names_namespace(name, space)) return true;
   return false;
 }
 
-// The text at `offset`; damaged names are empty.
+// Of a symbol, whose namespace stands at its beginning: files may claim names of megabytes.
+constexpr std::size_t longest_name = 4096;
+
+// The text at `offset`, as far as it is looked at; damaged names are empty.
 std::string text_at(const std::string& names, std::uint64_t offset) {
   if (offset >= names.size()) return {};
-  return names.substr(offset, names.find('\0', offset) - offset);
+  const std::string text = names.substr(offset, longest_name);
+  return text.substr(0, text.find('\0'));
 }
 
 // Needed symbols among `table`, which holds Elf64_Sym one after the other.

@@ -102,11 +102,17 @@ class Reader {
     if (kind == '_' || is_digit(kind)) return skip_number();
     ++at_;
     if (kind == 'L') skip_number(), skip_number();
+    skip_offset(kind);
+    for (int i = 0; i < 2 && kind == 'c'; ++i) {
+      const char offset = peek();
+      ++at_;
+      skip_offset(offset);
+    }
+  }
+  // Of a thunk: h12_, v0_n24_.
+  void skip_offset(char kind) {
     if (kind == 'h') skip_number();
     if (kind == 'v') skip_number(), skip_number();
-    if (kind == 'c') {
-      for (int i = 0; i < 2; ++i) after_t();
-    }
   }
   // D0, Dv4_, DF16_, Dt...E: destructors and types of two letters.
   void after_d(int depth) {

@@ -11,6 +11,7 @@
 #include <pwd.h>
 #include <system_error>
 #include <unistd.h>
+#include <vector>
 
 namespace grevy::host {
 namespace {
@@ -82,7 +83,16 @@ PluginFile::PluginFile(fs::path file)
 PluginFile::~PluginFile() { ::close(descriptor_); }
 
 std::string PluginFile::sha256() const {
-  return sha256_of_file("/proc/self/fd/" + std::to_string(descriptor_));
+  Sha256 hash;
+  std::vector<char> piece(1 << 20);
+  for (off_t at = 0;;) {
+    const ssize_t count = ::pread(descriptor_, piece.data(), piece.size(), at);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) fail(file_, ErrorCode::io);
+    if (count == 0) return hash.digits();
+    hash.add({piece.data(), static_cast<std::size_t>(count)});
+    at += count;
+  }
 }
 
 void PluginFile::require_unchanged() const {

@@ -36,19 +36,15 @@ std::string joined(const std::vector<std::string>& problems) {
 
 std::string step_text(const json& info) { return info.value("step", json("unknown")).dump(); }
 
-// -1 where it cannot be read.
+// -1 where there is none, or a damaged one. Errors: io, incompatible.
 std::int64_t step_of(const fs::path& file) {
   try {
     const json step = open_file(file).info.value("step", json());
     return step.is_number_integer() ? step.get<std::int64_t>() : -1;
-  } catch (const Error&) {
+  } catch (const Error& e) {
+    if (e.code() != ErrorCode::invalid_value && e.code() != ErrorCode::not_found) throw;
     return -1;
   }
-}
-
-bool is_there(const fs::path& file) {
-  std::error_code ignored;
-  return fs::exists(file, ignored);
 }
 
 // Every checkpoint that is there, newest first. The best one is older than the present one, but may
@@ -115,7 +111,9 @@ CheckpointFiles::CheckpointFiles(RunFolder folder, std::int64_t keep)
 bool CheckpointFiles::resume(const OpenedCheckpoint& from, std::int64_t step,
                              std::optional<std::int64_t> best) {
   for (const fs::path& file : from.damaged) set_aside(file, file.string() + ".damaged");
-  if (from.file != folder_.checkpoint())
+  if (from.file == folder_.best())
+    write_copy(from.file, folder_.checkpoint());
+  else if (from.file != folder_.checkpoint())
     duplicate_file(from.file, folder_.checkpoint().filename().string());
   newest_ = step;
   const bool has_best = find_best(best);

@@ -2,6 +2,7 @@
 
 #include <grevy/error.hpp>
 
+#include <cctype>
 #include <cerrno>
 #include <fcntl.h>
 #include <sys/file.h>
@@ -27,6 +28,7 @@ bool leads_to(const std::filesystem::path& name, int descriptor) {
 
 FolderLock::FolderLock(const std::filesystem::path& folder)
     : folder_(folder),
+      place_(std::filesystem::absolute(folder)),
       descriptor_(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)),
       held_(name_of(descriptor_)) {
   if (descriptor_ < 0)
@@ -43,7 +45,7 @@ FolderLock::FolderLock(const std::filesystem::path& folder)
 
 FolderLock::~FolderLock() { ::close(descriptor_); }
 
-bool FolderLock::is_in_place() const { return leads_to(folder_, descriptor_); }
+bool FolderLock::is_in_place() const { return leads_to(place_, descriptor_); }
 
 void FolderLock::require_in_place() const {
   if (is_in_place()) return;
@@ -63,8 +65,10 @@ std::string FolderLock::named(std::string text) const {
   const std::string from = held_.string(), to = folder_.string();
   if (from == to) return text;
   for (std::size_t at = text.find(from); at != std::string::npos; at = text.find(from, at)) {
-    text.replace(at, from.size(), to);
-    at += to.size();
+    const std::size_t end = at + from.size();
+    const bool is_other = end < text.size() && std::isdigit(static_cast<unsigned char>(text[end]));
+    if (!is_other) text.replace(at, from.size(), to);
+    at += is_other ? from.size() : to.size();
   }
   return text;
 }

@@ -31,7 +31,8 @@ class FolderLock {
   std::string named(std::string text) const;
 
  private:
-  std::filesystem::path folder_;
+  std::filesystem::path folder_;  // as it was given
+  std::filesystem::path place_;   // the same, wherever the process goes
   int descriptor_;
   std::filesystem::path held_;
 };

@@ -53,7 +53,9 @@ auto with_names(const FolderLock& lock, Body&& body) {
   } catch (const PluginError&) {
     throw;
   } catch (const Error& e) {
-    throw Error(e.code(), lock.named(e.what()));
+    const std::string text = lock.named(e.what());
+    if (text == e.what()) throw;  // an application's own, perhaps
+    throw Error(e.code(), text);
   } catch (const fs::filesystem_error& e) {
     throw fs::filesystem_error(e.what(), lock.named(e.path1().string()), e.code());
   }
@@ -61,12 +63,15 @@ auto with_names(const FolderLock& lock, Body&& body) {
 
 // A folder that another run has made and filled meanwhile is not emptied.
 void prepare(const RunFolder& folder, const RunOptions& options, std::optional<FolderLock>& lock) {
-  if (lock) lock->require_in_place();
-  std::error_code error;
-  fs::create_directories(folder.path, error);
-  if (error)
-    throw Error(ErrorCode::io, folder.path.string() + ": cannot be made: " + error.message());
-  if (!lock) lock.emplace(folder.path);
+  if (lock) {
+    lock->require_in_place();
+  } else {
+    std::error_code error;
+    fs::create_directories(folder.path, error);
+    if (error)
+      throw Error(ErrorCode::io, folder.path.string() + ": cannot be made: " + error.message());
+    lock.emplace(folder.path);
+  }
   with_names(*lock, [&] {
     const RunFolder held(lock->held());
     remove_files(held.leftovers());
@@ -240,12 +245,16 @@ void write_embeddings(const Trainer& trainer, const std::vector<Recording>& sess
   }
 }
 
-std::string what_is_left(const RunFolder& folder) {
+std::string what_is_left(const FolderLock& lock) {
   try {
-    const OpenedCheckpoint opened = open_checkpoint(folder.path);
-    return opened.file.string() + " is intact, of step " + opened.info.at("step").dump();
-  } catch (const std::exception&) {
-    return "no checkpoint is stored";
+    const OpenedCheckpoint opened = open_checkpoint(lock.held());
+    const fs::path file = lock.path_now() / opened.file.filename();
+    return file.string() + " is intact, of step " + opened.info.at("step").dump();
+  } catch (const Error& e) {
+    if (e.code() == ErrorCode::not_found) return "no checkpoint is stored";
+    return "the checkpoints cannot be read: " + lock.named(e.what());
+  } catch (const std::exception& e) {
+    return std::string("the checkpoints cannot be read: ") + e.what();
   }
 }
 
@@ -258,7 +267,7 @@ auto while_writing(const FolderLock& lock, Body&& body) {
     throw;
   } catch (const Error& e) {
     if (e.code() != ErrorCode::io) throw;
-    throw Error(e.code(), std::string(e.what()) + "; " + what_is_left(RunFolder(lock.path_now())));
+    throw Error(e.code(), std::string(e.what()) + "; " + what_is_left(lock));
   }
 }
 
@@ -356,6 +365,7 @@ class Run {
     const Clock clock;
     finished_ = trainer_->fit(callbacks);
     seconds_ = clock.seconds();
+    if (has_changed_ && stored_ != trainer_->step()) store(false);  // says what was allowed
   }
 
   void take(const StepReport& report) {

@@ -19,10 +19,11 @@ constexpr const char *damaged_end = ".damaged", *before_end = ".before-";
 
 std::vector<fs::path> entries(const fs::path& folder) {
   std::vector<fs::path> found;
-  std::error_code ignored;
-  for (fs::directory_iterator at(folder, ignored), end; !ignored && at != end;
-       at.increment(ignored))
+  std::error_code error;
+  for (fs::directory_iterator at(folder, error), end; !error && at != end; at.increment(error))
     found.push_back(at->path());
+  if (error && error != std::errc::no_such_file_or_directory)
+    throw Error(ErrorCode::io, folder.string() + ": cannot be read: " + error.message());
   std::sort(found.begin(), found.end());
   return found;
 }
@@ -40,21 +41,25 @@ std::optional<std::int64_t> step_in(const std::string& name) {
   return problem == std::errc() && at == end && step >= 0 ? std::optional(step) : std::nullopt;
 }
 
-bool is_there(const fs::path& file) {
-  std::error_code ignored;
-  return fs::exists(file, ignored);
-}
-
 bool is_embedding(const fs::path& file) {
   return file.filename().string().rfind("embedding", 0) == 0 && file.extension() == ".npy";
 }
 
 bool is_set_aside(const fs::path& file) {
-  const std::string end = file.extension().string();
-  return end == damaged_end || end.rfind(before_end, 0) == 0;
+  const std::string end = file.extension().string(), name = file.filename().string();
+  const bool is_ours = name.rfind("checkpoint", 0) == 0 || name.rfind("best", 0) == 0;
+  return is_ours && (end == damaged_end || end.rfind(before_end, 0) == 0);
 }
 
 }  // namespace
+
+bool is_there(const fs::path& file) {
+  std::error_code error;
+  if (fs::symlink_status(file, error).type() == fs::file_type::not_found) return false;
+  if (error)
+    throw Error(ErrorCode::io, file.string() + ": cannot be looked for: " + error.message());
+  return true;
+}
 
 fs::path RunFolder::predecessor(std::int64_t step) const {
   return path /

@@ -15,7 +15,11 @@ struct Predecessor {
   std::filesystem::path file;
 };
 
-// Names alone: none of them need exist.
+// Whether a file has a name, also a link that leads nowhere. Errors: io, where the system cannot
+// say.
+bool is_there(const std::filesystem::path& file);
+
+// Names alone: none of them need exist. Errors of what looks: io.
 struct RunFolder {
   explicit RunFolder(std::filesystem::path folder) : path(std::move(folder)) {}
 

@@ -179,6 +179,7 @@ bool Trainer::Impl::run_solver() {
   try {
     const Measured whole(phases.total);
     network.solver->fit(training);
+    if (failure) std::rethrow_exception(failure);  // the solver has passed over it
     finish_step();
     return true;
   } catch (const Error& e) {

@@ -77,7 +77,7 @@ Batch join(const std::vector<Batch>& sessions) {
   for (std::size_t s = 1; s < sessions.size(); ++s) {
     all.reference = at::cat({all.reference, sessions[s].reference}, 1);
     all.positives.front() = at::cat({all.positives.front(), sessions[s].positives.front()}, 1);
-    all.negative = at::cat({all.negative, sessions[s].negative}, 1);
+    if (all.negative.defined()) all.negative = at::cat({all.negative, sessions[s].negative}, 1);
   }
   return all;
 }

@@ -147,6 +147,7 @@ class Kernels {
                               const std::vector<at::Tensor>& inputs,
                               const std::vector<KernelBuffer>& outputs,
                               const std::vector<KernelBuffer>& kept = {}) const {
+    if (kernel == nullptr) throw Error(ErrorCode::invalid_value, name + ": found no kernel");
     grevy_kernel made{};
     made.struct_size = sizeof(made);
     made.name = detail::text_of(name);
@@ -172,7 +173,8 @@ class Kernels {
   template <void (Kernel::*slot)(const KernelViews&) const>
   static std::int32_t call(void* self, const grevy_kernel_views* views,
                            const grevy_error_sink* errors) {
-    return detail::guarded(errors, {},
+    const detail::Place nowhere{};  // the host knows whose kernel it is
+    return detail::guarded(errors, nowhere,
                            [&] { (static_cast<const Kernel*>(self)->*slot)(KernelViews(*views)); });
   }
 

@@ -99,12 +99,15 @@ class Call {
     const variable_list saved = call->packed();
     const variable_list constant = std::exchange(call->context.constant_, {});
     const std::string name = name_of<T>();
+    const Running owner = running;
+    call->plugin_ = owner.plugin;
+    call->component_ = owner.component;
     grevy_function function{};
     function.struct_size = sizeof(function);
     function.flags = IsOnceDifferentiable<T>::value ? 0 : GREVY_FUNCTION_TWICE;
     function.name = detail::text_of(name);
-    function.plugin = detail::text_of(running.plugin);
-    function.component = detail::text_of(running.component);
+    function.plugin = detail::text_of(owner.plugin);
+    function.component = detail::text_of(owner.component);
     function.backward = backward;
     function.destroy = [](void* self) { delete static_cast<Call*>(self); };
     std::vector<grevy_tensor*> made(values.size(), nullptr);
@@ -150,33 +153,28 @@ class Call {
                                grevy_tensor* const* gradients, std::uint64_t gradient_count,
                                const std::uint32_t* wanted, grevy_tensor** results, std::uint64_t,
                                const grevy_error_sink* errors) {
-    return detail::guarded(errors, {}, [&] {
-      auto& call = *static_cast<Call*>(self);
-      const Unpacked unpacked(call, saved, wanted);
+    const detail::Place nowhere{};  // the host knows whose function it is
+    return detail::guarded(errors, nowhere, [&] {
+      const auto& call = *static_cast<const Call*>(self);
+      const RunningScope scope(call.plugin_, call.component_);
+      AutogradContext context;
+      call.unpack(context, saved, wanted);
       variable_list given;
       for (std::uint64_t i = 0; i < gradient_count; ++i) given.push_back(borrowed(gradients[i]));
-      call.hand_out(T::backward(&call.context, given), wanted, results);
+      call.hand_out(T::backward(&context, given), wanted, results);
     });
   }
 
-  // What the context shows while backward() runs.
-  struct Unpacked {
-    Unpacked(Call& call, grevy_tensor* const* saved, const std::uint32_t* wanted)
-        : context(call.context) {
-      for (const bool is_saved : call.is_saved_)
-        context.saved_.push_back(is_saved ? borrowed(*saved++) : Tensor());
-      for (const Argument argument : call.arguments_)
-        if (argument != Argument::other)
-          context.wanted_.push_back(argument == Argument::tensor && *wanted++ != 0);
-    }
-    ~Unpacked() {
-      context.saved_.clear();
-      context.wanted_.clear();
-    }
-    Unpacked(const Unpacked&) = delete;
-    Unpacked& operator=(const Unpacked&) = delete;
-    AutogradContext& context;
-  };
+  // Every backward() has a context of its own: there may be several at a time, and one in another.
+  void unpack(AutogradContext& shown, grevy_tensor* const* saved,
+              const std::uint32_t* wanted) const {
+    shown.saved_data = context.saved_data;
+    for (const bool is_saved : is_saved_)
+      shown.saved_.push_back(is_saved ? borrowed(*saved++) : Tensor());
+    for (const Argument argument : arguments_)
+      if (argument != Argument::other)
+        shown.wanted_.push_back(argument == Argument::tensor && *wanted++ != 0);
+  }
 
   // One gradient per argument of forward(), undefined for what is no tensor.
   void hand_out(variable_list found, const std::uint32_t* wanted, grevy_tensor** results) const {
@@ -198,6 +196,7 @@ class Call {
   std::vector<Argument> arguments_;
   variable_list inputs_;  // until attach()
   std::vector<bool> is_saved_;
+  std::string plugin_, component_;  // whose function it is
 };
 
 // Base of functions with a gradient of their own.

@@ -53,7 +53,10 @@ class Tensor {
   // A scalar's value; all values in row-major order.
   template <class T>
   T item() const {
-    return static_cast<T>(values<T>(1).front());
+    if constexpr (std::is_same_v<T, bool>)
+      return values<double>(1).front() != 0;
+    else
+      return static_cast<T>(values<T>(1).front());
   }
   template <class T>
   std::vector<T> to_vector() const {

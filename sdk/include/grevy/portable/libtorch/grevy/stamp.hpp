@@ -11,8 +11,7 @@
 namespace grevy::detail {
 
 // Every slot of a component runs in guarded(), with a place that is made for the call. This
-// overload takes such a place, not one that lives longer, and notes on the way whose code is
-// running.
+// overload takes such a place, not one that has a name, and notes on the way whose code is running.
 template <class Body>
 std::int32_t guarded(const grevy_error_sink* sink, Place&& place, Body&& body) noexcept {
   const portable::RunningScope running(place.plugin, place.component);

@@ -189,11 +189,11 @@ TEST_CASE("functions and kernels that are used wrongly are errors with their nam
       {9, "portable-refusals (refusals.portable) backward: copy: there is no axis 2 of 2"},
       {10, "portable-refusals (refusals.portable) backward: copy: has no second derivative"},
       {11, "grad: found 2 gradients for 1 outputs"}};
-  for (const auto& [how, text] : cases) {
-    CAPTURE(how);
-    const Caught caught = error(how);
+  for (const auto& entry : cases) {
+    CAPTURE(entry.first);
+    const Caught caught = error(entry.first);
     INFO(caught.text);
-    CHECK(caught.says(text));
+    CHECK(caught.says(entry.second));
   }
   CHECK(error(5).code == ErrorCode::unimplemented);
 }

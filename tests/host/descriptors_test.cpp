@@ -205,12 +205,12 @@ TEST_CASE("a folder that cannot be read is an error where it is asked for, a lin
   const TemporaryFolder folder;
   rlimit old{};
   ::getrlimit(RLIMIT_NOFILE, &old);
-  const rlimit none{0, old.rlim_max};
+  const rlimit nothing{0, old.rlim_max};
   std::vector<std::string> lines;
   HostOptions options = logging({}, lines);
   options.search_default_folders = true;
   const Setting path("GREVY_PLUGIN_PATH", folder.path().string());
-  ::setrlimit(RLIMIT_NOFILE, &none);
+  ::setrlimit(RLIMIT_NOFILE, &nothing);
   const Caught asked = catch_error([&] { Host(only({folder.path()})); });
   const Host host(options);
   ::setrlimit(RLIMIT_NOFILE, &old);

@@ -90,7 +90,7 @@ constexpr auto value_error = ErrorCode::invalid_value, type_error = ErrorCode::i
 TEST_CASE("lists of inputs, attributes and outputs that are too long or missing") {
   const at::Tensor x = at::ones({2});
   grevy_tensor *const input = lend(x), *output = nullptr;
-  const grevy_attribute none{};
+  const grevy_attribute nothing{};
   const auto call = [&](std::uint64_t inputs, const grevy_attribute* attributes,
                         std::uint64_t attribute_count, grevy_tensor** outputs,
                         std::uint64_t output_count) {
@@ -100,7 +100,7 @@ TEST_CASE("lists of inputs, attributes and outputs that are too long or missing"
     });
   };
   check_error(call(4097, nullptr, 0, &output, 1), value_error, "found 4097 inputs");
-  check_error(call(1, &none, 9, &output, 1), value_error, "found 9 attributes");
+  check_error(call(1, &nothing, 9, &output, 1), value_error, "found 9 attributes");
   check_error(call(1, nullptr, 1, &output, 1), value_error, "found 1 attribute;");
   check_error(call(1, nullptr, 0, &output, 2), value_error, "found room for 2 outputs; it gives 1");
   check_error(call(1, nullptr, 0, nullptr, 1), value_error, "found room for 1 outputs");
@@ -147,10 +147,11 @@ TEST_CASE("tensors of no size, many axes, and devices that are none of ours") {
   CHECK(from_data(nullptr, 0, &seven).text.empty());
   CHECK(take(made).item<float>() == 7);
   CHECK(from_data(empty.data(), 2, nullptr).text.empty());
-  const at::Tensor none = take(made);
-  CHECK(none.sizes().vec() == empty);
-  checked(
-      [&](auto* errors) { return ops().to_data(lend(none), GREVY_FLOAT32, nullptr, 0, errors); });
+  const at::Tensor nothing = take(made);
+  CHECK(nothing.sizes().vec() == empty);
+  checked([&](auto* errors) {
+    return ops().to_data(lend(nothing), GREVY_FLOAT32, nullptr, 0, errors);
+  });
   const at::Tensor x = at::ones({2});
   CHECK((run(GREVY_OP_TO, {x}, {integer(GREVY_INT64)}).scalar_type() == at::kLong));
   const at::Tensor meta = at::empty({2}, at::kMeta);

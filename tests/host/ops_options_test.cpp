@@ -144,9 +144,9 @@ TEST_CASE("values of every kind are read by their pointers, and stay as they are
       {"/widths/3", GREVY_VALUE_MISSING}, {"/widths/01", GREVY_VALUE_MISSING},
       {"/widths/-", GREVY_VALUE_MISSING}, {"/widths/99999999999999999999", GREVY_VALUE_MISSING},
       {"none", GREVY_VALUE_MISSING}};
-  for (const auto& [pointer, kind] : kinds) {
-    CAPTURE(pointer);
-    CHECK(options.kind(pointer) == kind);
+  for (const auto& entry : kinds) {
+    CAPTURE(entry.first);
+    CHECK(options.kind(entry.first) == entry.second);
   }
   options.finish();
 }

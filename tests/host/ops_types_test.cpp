@@ -116,12 +116,12 @@ TEST_CASE("devices are read and compared as LibTorch does") {
 }
 
 TEST_CASE("options say what they name") {
-  const portable::TensorOptions none;
-  CHECK_FALSE(none.has_dtype());
-  CHECK_FALSE(none.has_device());
-  CHECK(none.dtype() == portable::kFloat);
-  CHECK(none.device() == portable::kCPU);
-  const portable::TensorOptions both = none.dtype(portable::kLong).device(portable::kCUDA);
+  const portable::TensorOptions nothing;
+  CHECK_FALSE(nothing.has_dtype());
+  CHECK_FALSE(nothing.has_device());
+  CHECK(nothing.dtype() == portable::kFloat);
+  CHECK(nothing.device() == portable::kCPU);
+  const portable::TensorOptions both = nothing.dtype(portable::kLong).device(portable::kCUDA);
   CHECK(both.dtype_opt() == portable::kLong);
   CHECK(both.device_opt()->is_cuda());
 }

@@ -43,7 +43,9 @@ Result result_of(const char* name, at::ScalarType type) {
 }
 
 void check_criterion(const char* name) {
-  for (const auto& [type, tolerance] : {std::pair(at::kFloat, 1e-5), {at::kDouble, 1e-12}}) {
+  for (const auto& entry : {std::pair(at::kFloat, 1e-5), {at::kDouble, 1e-12}}) {
+    const at::ScalarType type = entry.first;
+    const double tolerance = entry.second;
     CAPTURE(at::toString(type));
     const Result found = result_of(name, type);
     const Result wanted = result_of("FixedCosineInfoNCE", type);

@@ -319,7 +319,8 @@ TEST_CASE("a checkpoint with numbers that no training has is refused and changes
       {"solver_state", "7"},
       {"generators", R"({"train": ["0", "0", "0", "0"]})"},
       {"generators", R"({"train": ["1", "2"]})"}};
-  for (const auto& [key, value] : cases) {
+  for (const auto& entry : cases) {
+    const std::string key = entry.first, value = entry.second;
     CAPTURE(key);
     CAPTURE(value);
     Trainer other = make_trainer({{"seed", 99}});
@@ -329,9 +330,9 @@ TEST_CASE("a checkpoint with numbers that no training has is refused and changes
     write_safetensors(file, content);
     Trainer trainer = make_trainer();
     const at::Tensor before = embed(trainer);
-    const auto [code, message] = error_of([&] { trainer.load(file); });
-    CHECK(code == ErrorCode::invalid_value);
-    CHECK_MESSAGE(message.rfind(file.string() + ": ", 0) == 0, message);
+    const auto found = error_of([&] { trainer.load(file); });
+    CHECK(found.first == ErrorCode::invalid_value);
+    CHECK_MESSAGE(found.second.rfind(file.string() + ": ", 0) == 0, found.second);
     CHECK(at::equal(embed(trainer), before));
     CHECK(trainer.step() == 0);
   }
@@ -401,11 +402,11 @@ TEST_CASE("a trainer refuses data that does not fit, with the pointer of the rea
   };
   for (const Case& c : cases) {
     CAPTURE(c.text);
-    const auto [code, message] = error_of([&] {
+    const auto found = error_of([&] {
       Trainer(host_of_tests(), experiment(c.changes), recording_of_tests().slice(0, c.samples));
     });
-    CHECK(code != ErrorCode::internal);
-    CHECK_MESSAGE(message.rfind(c.text, 0) == 0, message);
+    CHECK(found.first != ErrorCode::internal);
+    CHECK_MESSAGE(found.second.rfind(c.text, 0) == 0, found.second);
   }
 }
 

@@ -66,8 +66,9 @@ void check_refused(const Workspace& workspace, Arguments arguments,
 
 TEST_CASE("new writes a project of each kind and front and prints its commands") {
   const Workspace workspace;
-  for (const auto& [front, own] : sources)
+  for (const auto& source : sources)
     for (const std::string& kind : kinds) {
+      const auto& front = source.first;
       CAPTURE(front);
       CAPTURE(kind);
       const std::string name = "first-" + front + "-" + kind.substr(0, 1);
@@ -140,7 +141,8 @@ TEST_CASE("class and plugin are named after component and kind") {
       {"criterion", "a.", "ACriterion", "a.-criterion"},
   };
   int number = 0;
-  for (const auto& [kind, name, class_name, target] : cases) {
+  for (const auto& [kind, name_of_case, class_name, target] : cases) {
+    const std::string name = name_of_case;
     CAPTURE(name);
     const std::string folder = "project-" + std::to_string(number++);
     CHECK(make(workspace, {kind, name, "--dir", folder}).at("class") == class_name);

@@ -229,12 +229,12 @@ TEST_CASE("wrong arguments are complained about in one line") {
       {{file, "--time-limit", "0"}, "--time-limit"},
       {{}, "file is required"},
   };
-  for (const auto& [arguments, complaint] : cases) {
-    CAPTURE(complaint);
-    const Outcome outcome = validate(workspace, arguments);
+  for (const auto& entry : cases) {
+    CAPTURE(entry.complaint);
+    const Outcome outcome = validate(workspace, entry.arguments);
     CHECK(outcome.code == 2);
     REQUIRE(complaints(outcome).size() == 1);
-    CHECK_MESSAGE(contains(complaints(outcome)[0], complaint), outcome.err);
+    CHECK_MESSAGE(contains(complaints(outcome)[0], entry.complaint), outcome.err);
   }
 }
 

@@ -136,7 +136,8 @@ TEST_CASE("checkpoint files: a checksum of another form is refused") {
 TEST_CASE("checkpoint files: those kept of every format are read, and noticed when torn") {
   const std::pair<const char*, std::string> formats[] = {{"1", "grevy.checkpoint/1"},
                                                          {"2", "grevy.checkpoint/2"}};
-  for (const auto& [name, format] : formats) {
+  for (const auto& entry : formats) {
+    const std::string name = entry.first, format = entry.second;
     CAPTURE(format);
     const fs::path file = kept / name / "checkpoint.safetensors";
     const OpenedCheckpoint opened = open_checkpoint(file);

@@ -22,7 +22,7 @@ std::vector<fs::path> entries(const fs::path& folder) {
   std::error_code error;
   for (fs::directory_iterator at(folder, error), end; !error && at != end; at.increment(error))
     found.push_back(at->path());
-  if (error && error != std::errc::no_such_file_or_directory)
+  if (error && error != std::errc::no_such_file_or_directory && error != std::errc::not_a_directory)
     throw Error(ErrorCode::io, folder.string() + ": cannot be read: " + error.message());
   std::sort(found.begin(), found.end());
   return found;

@@ -80,6 +80,7 @@ TEST_CASE("what is written under the held name stays with the folder wherever it
   const std::string held = lock.held().string(), name = folder.string();
   CHECK(lock.named(held + "/a: as " + held + "/b") == name + "/a: as " + name + "/b");
   CHECK(lock.named("nothing of it") == "nothing of it");
+  CHECK(lock.named(held + "0/a and " + held) == held + "0/a and " + name);
 }
 
 TEST_CASE("a process that is killed holds nothing") {

@@ -31,6 +31,16 @@ TEST_CASE("run folder: one that is not there, and names that are nearly those of
   CHECK(run.embedding(1, 2) == folder / "embedding_1.npy");
 }
 
+TEST_CASE("run folder: what is set aside is the run's, what people call damaged is theirs") {
+  const TemporaryFolder folder;
+  for (const char* name : {"best.safetensors.before-3", "checkpoint.safetensors.damaged",
+                           "notes.damaged", "spikes.before-1"})
+    folder.write(name, "x");
+  const std::vector<fs::path> wanted = {folder / "best.safetensors.before-3",
+                                        folder / "checkpoint.safetensors.damaged"};
+  CHECK(RunFolder(folder.path()).files() == wanted);
+}
+
 TEST_CASE("checkpoint files: a damaged one that cannot be set aside is an error") {
   const TemporaryFolder folder;
   const RunFolder run(folder.path());

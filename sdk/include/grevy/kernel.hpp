@@ -5,12 +5,14 @@
 //    public:
 //     void forward(const grevy::KernelViews& views) const override {
 //       const auto x = views.input(0), y = views.output(0);
-//       for (std::int64_t i = 0; i < x.count(); ++i) y.fill<float>()[i] =
-//       std::sin(x.read<float>()[i]);
+//       for (std::int64_t i = 0; i < x.count(); ++i)
+//         y.fill<float>()[i] = std::sin(x.read<float>()[i]);
 //     }
 //     void backward(const grevy::KernelViews& views) const override;
 //   };
-//   kernels_(context)                                                     // in the constructor
+//
+// A component makes its Kernels from the Context in its constructor, and later:
+//
 //   y = kernels_.run("sine", std::make_unique<Sine>(), {x}, {{at::kFloat, x.sizes().vec()}})[0];
 #ifndef GREVY_KERNEL_HPP
 #define GREVY_KERNEL_HPP

@@ -14,7 +14,14 @@ using nlohmann::json;
 
 namespace {
 
-enum How : std::int64_t { as_others, other_step, many_statistics, returns_early, small_embedding };
+enum How : std::int64_t {
+  as_others,
+  other_step,
+  many_statistics,
+  returns_early,
+  small_embedding,
+  passes_over
+};
 
 class Wrong : public Solver {
  public:
@@ -30,7 +37,11 @@ class Wrong : public Solver {
     if (how_ == returns_early) return;
     if (how_ == other_step) training.end_step(5, {one});
     if (how_ == many_statistics) training.end_step(0, Statistics(4097, one));
-    Solver::fit(training);
+    try {
+      Solver::fit(training);
+    } catch (const std::exception&) {
+      if (how_ != passes_over) throw;
+    }
   }
   at::Tensor transform(std::int64_t session, const at::Tensor& samples) override {
     const at::Tensor embedding = Solver::transform(session, samples);
@@ -89,12 +100,29 @@ Trainer trainer_with(bool amsgrad) {
 
 }  // namespace
 
+Host& host_of_wrong() {
+  static Host& made = []() -> Host& {
+    HostOptions options;
+    options.plugin_path = {GREVY_BUILTIN_PLUGINS};
+    options.search_default_folders = false;
+    static Host host(options);
+    host.add(grevy_plugin_entry_v1(), true);
+    return host;
+  }();
+  return made;
+}
+
+TEST_CASE("a solver that passes over an error of the host's does not hide it") {
+  Trainer trainer = wrong_trainer(host_of_wrong(), passes_over);
+  FitCallbacks callbacks;
+  callbacks.on_step = [](const StepReport& report) {
+    if (report.step == 2) throw Error(ErrorCode::io, "the disk is full");
+  };
+  CHECK(contains(refusal([&] { trainer.fit(callbacks); }), "the disk is full"));
+}
+
 TEST_CASE("a solver that reports other steps, too much, or returns too early") {
-  HostOptions options;
-  options.plugin_path = {GREVY_BUILTIN_PLUGINS};
-  options.search_default_folders = false;
-  Host host(options);
-  host.add(grevy_plugin_entry_v1(), true);
+  Host& host = host_of_wrong();
   const auto refusal_of = [&](How how) {
     Trainer trainer = wrong_trainer(host, how);
     return refusal([&] { trainer.fit(); });

@@ -10,6 +10,7 @@
 #include <cmath>
 #include <fcntl.h>
 #include <fstream>
+#include <optional>
 #include <sys/resource.h>
 #include <sys/stat.h>
 
@@ -66,7 +67,7 @@ void check_fails(const Outcome& outcome, int code, const std::vector<std::string
   for (const std::string& part : parts) CHECK_MESSAGE(contains(found[0], part), part);
 }
 
-// The program may write no file longer than this while it lives.
+// What is started while it lives may write no file longer than this.
 class FileSizeLimit {
  public:
   explicit FileSizeLimit(rlim_t bytes) {
@@ -81,6 +82,13 @@ class FileSizeLimit {
  private:
   rlimit old_{};
 };
+
+// The limit is for the program alone: this process's own output may be a file that is longer.
+Outcome run_with_small_files(const Workspace& workspace, const std::string& folder,
+                             const Arguments& more = {}) {
+  std::optional<FileSizeLimit> limit(4096);
+  return run(workspace, folder, more, [&](pid_t, const std::string&) { limit.reset(); });
+}
 
 // Does something once, when the program's stderr says `when`.
 Workspace::Watch once(const std::string& when, const std::function<void(pid_t)>& action) {
@@ -425,20 +433,14 @@ TEST_CASE(
 TEST_CASE("where files may not grow, what there is stays, and a line says what that is") {
   const Workspace workspace;
   workspace.write_experiment(experiment(6, 2));
-  {
-    const FileSizeLimit limit(4096);
-    check_fails(run(workspace, "none"), 3,
-                {"none/checkpoint.safetensors: cannot be written: writing a temporary file in its "
-                 "folder: File too large; no checkpoint is stored"});
-  }
+  check_fails(run_with_small_files(workspace, "none"), 3,
+              {"none/checkpoint.safetensors: cannot be written: writing a temporary file in its "
+               "folder: File too large; no checkpoint is stored"});
   REQUIRE(run(workspace, "run", {"--set", "training.num_steps=3"}).code == 0);
   const std::string before = workspace.bytes("run/checkpoint.safetensors");
-  {
-    const FileSizeLimit limit(4096);
-    check_fails(run(workspace, "run", {"--resume"}), 3,
-                {"run/checkpoint.safetensors: cannot be written: ",
-                 "File too large; run/checkpoint.safetensors is intact, of step 3"});
-  }
+  check_fails(run_with_small_files(workspace, "run", {"--resume"}), 3,
+              {"run/checkpoint.safetensors: cannot be written: ",
+               "File too large; run/checkpoint.safetensors is intact, of step 3"});
   CHECK(workspace.bytes("run/checkpoint.safetensors") == before);
   REQUIRE(run(workspace, "run", {"--resume"}).code == 0);
   REQUIRE(run(workspace, "whole").code == 0);

@@ -1,25 +1,18 @@
 #include "files/atomic_file.hpp"
 #include "training/checkpoint_files.hpp"
 #include "training/data_identity.hpp"
-#include "training/folder_lock.hpp"
 #include "training/memory_estimate.hpp"
+#include "training/run_changes.hpp"
+#include "training/run_embeddings.hpp"
+#include "training/run_errors.hpp"
 #include "training/run_log.hpp"
-#include "training/run_state.hpp"
-#include "training/stop.hpp"
+#include "training/run_summary.hpp"
 
-#include <grevy/host/array.hpp>
 #include <grevy/host/run.hpp>
-#include <grevy/host/version.hpp>
-#include <grevy/stamp.hpp>
-
-#include <ATen/Parallel.h>
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
 #include <optional>
-#include <set>
-#include <sys/resource.h>
 
 namespace grevy::host {
 namespace {
@@ -42,23 +35,6 @@ void check_folder(const RunFolder& folder, const RunOptions& options) {
     throw Error(ErrorCode::invalid_value,
                 folder.path.string() +
                     ": exists and is not empty; use --resume to go on, --force to replace the run");
-}
-
-// Files are written under the folder's descriptor, so that nothing goes into a folder that took its
-// place; people know them by its name.
-template <class Body>
-auto with_names(const FolderLock& lock, Body&& body) {
-  try {
-    return body();
-  } catch (const PluginError&) {
-    throw;
-  } catch (const Error& e) {
-    const std::string text = lock.named(e.what());
-    if (text == e.what()) throw;  // an application's own, perhaps
-    throw Error(e.code(), text);
-  } catch (const fs::filesystem_error& e) {
-    throw fs::filesystem_error(e.what(), lock.named(e.path1().string()), e.code());
-  }
 }
 
 // A folder that another run has made and filled meanwhile is not emptied.
@@ -86,77 +62,6 @@ void write_json(const fs::path& file, const json& document) {
   write_file_atomically(file, {text});
 }
 
-// Made anew, since older versions have fewer keys; as it is where it fits no longer.
-json stored_document(const json& info, const Host& host) {
-  const json& document = info.at("experiment");
-  try {
-    return Experiment(host, document, info.at("file").get<std::string>()).document();
-  } catch (const Error&) {
-    return document;
-  }
-}
-
-// What is not as it was when a checkpoint was written, but for /training/num_steps.
-std::vector<Change> changes_since(const json& info, const Host& host, const Trainer& trainer,
-                                  const json& data) {
-  json stored = stored_document(info, host), wanted = trainer.experiment().document();
-  const json::json_pointer steps("/training/num_steps"), threads("/threads");
-  stored[steps] = wanted[steps];
-  if (info.contains("threads")) {  // what they came to on that machine
-    stored[threads] = info.at("threads");
-    wanted[threads] = at::get_num_threads();
-  }
-  std::vector<Change> found = experiment_changes(stored, wanted);
-  const RunState before = RunState::from_json(info.value("run", json()));
-  for (Change& change : data_changes(before.data, data)) found.push_back(std::move(change));
-  for (Change& change : plugin_changes(info.at("plugins"), trainer.plugins()))
-    found.push_back(std::move(change));
-  return found;
-}
-
-void check_allowed(const std::vector<Change>& changes, const RunFolder& folder,
-                   const Experiment& experiment, const std::vector<std::string>& allow) {
-  std::string text;
-  std::set<std::string> names;
-  for (const Change& change : changes) {
-    if (is_allowed(change, allow)) continue;
-    text += change.name + ": found " + change.to_text + "; the run in " + folder.path.string() +
-            " has " + change.from_text + "; ";
-    names.insert(" --allow " + change.name);  // a file may have another name and other content
-  }
-  if (text.empty()) return;
-  text += "a resumed run may change /training/num_steps only, and what is allowed by name:";
-  for (const std::string& name : names) text += name;
-  throw Error(ErrorCode::invalid_value, experiment.file().string() + ": " + text);
-}
-
-void check_steps(const Experiment& experiment, std::int64_t done) {
-  if (done > experiment.num_steps())
-    throw Error(ErrorCode::invalid_value, experiment.where("/training/num_steps") + "found " +
-                                              std::to_string(experiment.num_steps()) +
-                                              "; must be at least " + std::to_string(done) +
-                                              ", the steps that the run has done");
-}
-
-json statistics_of(const StepReport& report) {
-  json values = json::object();
-  for (const Statistic& s : report.statistics) values[s.name] = s.value;
-  return values;
-}
-
-json line_of(const StepReport& report) {
-  json line = statistics_of(report);
-  line["step"] = report.step;
-  if (report.validation_loss) line["validation"] = *report.validation_loss;
-  for (const Statistic& s : report.validation_parts) line["validation_" + s.name] = s.value;
-  return line;
-}
-
-// A step that was left out; `count`: how many so far.
-json line_of_skipped(const StepReport& report, std::int64_t count) {
-  return {{"step", report.step}, {"skipped", count}, {"reason", report.skipped}};
-}
-
 class Clock {
  public:
   double seconds() const {
@@ -166,110 +71,6 @@ class Clock {
  private:
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
-
-json resources() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  const auto seconds = [](const timeval& t) {
-    return static_cast<double>(t.tv_sec) + 1e-6 * static_cast<double>(t.tv_usec);
-  };
-  return {{"cpu_s", seconds(usage.ru_utime) + seconds(usage.ru_stime)},
-          {"peak_memory_mb", static_cast<double>(usage.ru_maxrss) / 1024}};
-}
-
-json describe(const Recording& recording, std::int64_t num_train) {
-  return {{"samples", recording.num_samples()},
-          {"channels", recording.num_channels()},
-          {"train_samples", num_train}};
-}
-
-json describe(const Phases& phases) {
-  return {{"batches", phases.batches},
-          {"optimizer", phases.optimizer},
-          {"services", phases.services},
-          {"solver", phases.solver()}};
-}
-
-double in_megabytes(std::int64_t bytes) { return static_cast<double>(bytes) / (1 << 20); }
-
-json describe(const MemoryEstimate& memory) {
-  if (memory.parts.empty()) return nullptr;
-  json parts = {{"in use before", in_megabytes(memory.in_use)}};
-  for (const MemoryPart& part : memory.parts) parts[part.name] = in_megabytes(part.bytes);
-  return {{"estimated_peak_mb", in_megabytes(memory.peak())}, {"parts_mb", parts}};
-}
-
-json describe(const Trainer& trainer, const TrainingData& data) {
-  const Experiment& experiment = trainer.experiment();
-  json document = {
-      {"seed", experiment.seed()},
-      {"device", experiment.device()},
-      {"threads", at::get_num_threads()},
-      {"versions", {{"grevy", version()}, {"libtorch", GREVY_STAMP}}},
-      {"model", {{"name", trainer.model().component()}, {"parameters", trainer.num_parameters()}}},
-      {"criterion", trainer.criterion().component()},
-      {"solver", trainer.solver().component()}};
-  json recordings = json::array();
-  for (std::size_t s = 0; s < data.whole.size(); ++s)
-    recordings.push_back(describe(data.whole[s], data.train[s].num_samples()));
-  document[recordings.size() == 1 ? "recording" : "recordings"] =
-      recordings.size() == 1 ? recordings[0] : recordings;
-  return document;
-}
-
-void write_embedding(const Trainer& trainer, const Recording& recording, std::int64_t session,
-                     const fs::path& file, const FolderLock& lock, const ShouldStop& should_stop) {
-  TransformOptions options;
-  options.session = session;
-  lock.require_in_place();
-  NpyWriter writer(file, trainer.num_rows(recording, options),
-                   trainer.model_info(session).num_output);
-  const auto append = [&](const at::Tensor& rows) {
-    stop_if_asked(should_stop);
-    writer.append(rows.data_ptr<float>(), rows.size(0));
-  };
-  trainer.transform(recording, append, options);
-  lock.require_in_place();
-  writer.finish();
-}
-
-void write_embeddings(const Trainer& trainer, const std::vector<Recording>& sessions,
-                      const RunFolder& folder, const FolderLock& lock,
-                      const ShouldStop& should_stop) {
-  const bool joined = trainer.solver_info().sessions == SolverInfo::Sessions::joined;
-  for (std::size_t s = 0; s < sessions.size(); ++s) {
-    const auto number = static_cast<std::int64_t>(s);
-    stop_if_asked(should_stop);
-    write_embedding(trainer, joined ? trainer.line_up(sessions, number) : sessions[s], number,
-                    folder.embedding(s, sessions.size()), lock, should_stop);
-  }
-}
-
-std::string what_is_left(const FolderLock& lock) {
-  try {
-    const OpenedCheckpoint opened = open_checkpoint(lock.held());
-    const fs::path file = lock.path_now() / opened.file.filename();
-    return file.string() + " is intact, of step " + opened.info.at("step").dump();
-  } catch (const Error& e) {
-    if (e.code() == ErrorCode::not_found) return "no checkpoint is stored";
-    return "the checkpoints cannot be read: " + lock.named(e.what());
-  } catch (const std::exception& e) {
-    return std::string("the checkpoints cannot be read: ") + e.what();
-  }
-}
-
-// A failure to write says what there is all the same, wherever the folder is by now.
-template <class Body>
-auto while_writing(const FolderLock& lock, Body&& body) {
-  try {
-    return with_names(lock, std::forward<Body>(body));
-  } catch (const PluginError&) {
-    throw;
-  } catch (const Error& e) {
-    if (e.code() != ErrorCode::io) throw;
-    throw Error(e.code(), std::string(e.what()) + "; " + what_is_left(lock));
-  }
-}
 
 // A run from its first step, or that of its checkpoint, to its report.
 class Run {
@@ -414,24 +215,11 @@ class Run {
   Summary finish() {
     Summary summary;
     json& document = summary.document;
-    document = describe(*trainer_, data_);
-    document["step"] = trainer_->step();
-    document["skipped_steps"] = trainer_->num_skipped();
+    document = describe(*trainer_, data_, state_);
     if (!first_.is_null()) document["training"] = {{"first", first_}, {"last", last_}};
-    document["plugins"] = trainer_->plugins();
-    if (state_.best)
-      document["best"] = {{"step", state_.best->step}, {"validation", state_.best->loss}};
-    if (!state_.allowed.empty()) document["allowed"] = state_.allowed;
     if (finished_) embed_and_evaluate(document);
     document["finished"] = summary.finished = finished_;
-    const json used = resources();
-    const auto steps = static_cast<double>(trainer_->step() - first_step_);
-    document["time"] = {{"total_s", total_.seconds()},
-                        {"train_s", seconds_},
-                        {"cpu_s", used.at("cpu_s")},
-                        {"steps_per_s", seconds_ > 0 ? steps / seconds_ : 0},
-                        {"phases_s", describe(trainer_->phases())}};
-    document["peak_memory_mb"] = used.at("peak_memory_mb");
+    describe_use(*trainer_, {total_.seconds(), seconds_, trainer_->step() - first_step_}, document);
     document["memory"] = describe(memory_);
     lock_->require_in_place();
     write_json(written_->summary(), document);

@@ -62,6 +62,12 @@ void damage(const fs::path& file) {
   std::ofstream(file, std::ios::binary) << bytes;
 }
 
+// A link to itself: it is there, and not even root can read it.
+void make_unreadable(const fs::path& file) {
+  fs::remove_all(file);
+  fs::create_symlink(file.filename(), file);
+}
+
 // Stores a checkpoint after every step given; those in `best` are the best so far.
 void store_all(CheckpointFiles& files, const std::vector<std::int64_t>& steps,
                const std::vector<std::int64_t>& best = {}) {
@@ -306,6 +312,39 @@ TEST_CASE("checkpoint files: a newer format is not taken for a damaged file") {
   newer.metadata["format"] = "\"grevy.checkpoint/3\"";
   write_safetensors(run.checkpoint(), newer);
   CHECK(refusal(folder.path(), ErrorCode::incompatible).rfind(run.checkpoint().string(), 0) == 0);
+}
+
+TEST_CASE("checkpoint files: what cannot be read is neither damaged nor absent") {
+  const TemporaryFolder folder;
+  const RunFolder run(folder.path());
+  CheckpointFiles files(run, 3);
+  store_all(files, {1, 2, 3}, {2});
+  const OpenedCheckpoint newest = open_checkpoint(folder.path());
+  const std::string reason = ": cannot be read: Too many levels of symbolic links";
+  const std::string text = run.best().string() + reason;
+  make_unreadable(run.best());
+  for (const std::optional<std::int64_t> best : {std::optional<std::int64_t>(2), {}})
+    CHECK_THROWS_WITH_AS(files.resume(newest, 3, best), text.c_str(), Error);
+  CHECK(fs::is_symlink(run.best()));  // nothing was set aside
+  CHECK(names(folder.path()) == Names{"best.safetensors", "checkpoint-1.safetensors",
+                                      "checkpoint-2.safetensors", "checkpoint.safetensors"});
+  damage(run.checkpoint());  // the best one may be newer than the one before it
+  CHECK(refusal(folder.path(), ErrorCode::io) == text);
+  make_unreadable(run.checkpoint());
+  CHECK(refusal(folder.path(), ErrorCode::io) == run.checkpoint().string() + reason);
+}
+
+TEST_CASE("run folder: one that cannot be looked into is not taken for an empty one") {
+  const TemporaryFolder folder;
+  const RunFolder run(folder / "run");
+  make_unreadable(run.path);
+  const std::string reason = "Too many levels of symbolic links";
+  CHECK_THROWS_WITH_AS(run.is_used(), (run.path.string() + ": cannot be read: " + reason).c_str(),
+                       Error);
+  CHECK_THROWS_WITH_AS(run.checkpoints(),
+                       (run.checkpoint().string() + ": cannot be looked for: " + reason).c_str(),
+                       Error);
+  CHECK(refusal(run.path, ErrorCode::io) == run.path.string() + ": cannot be read: " + reason);
 }
 
 TEST_CASE("checkpoint files: the best one is named again after a crash in between") {

@@ -156,6 +156,14 @@ TEST_CASE("symbols are counted by either table of names") {
   CHECK(needed(library_of({"_ZN2at4loadEv"}, Table::none)).empty());
 }
 
+TEST_CASE("of a name without end no more than its beginning is looked at") {
+  const std::string long_name = "_ZN2at4load" + std::string(10000, 'v');
+  CHECK(needed(library_of({long_name}, Table::hash)) == long_name.substr(0, 4096));
+  const std::string late = "_Z" + std::string(4096, 'P') + "N2at1TE";
+  CHECK(needed(library_of({late}, Table::hash)).empty());
+  CHECK(needed(library_of({late.substr(0, 2) + late.substr(20)}, Table::hash)).size() == 4087);
+}
+
 TEST_CASE("tables that lie about their sizes are refused") {
   const auto refused = [](const std::string& bytes) {
     try {

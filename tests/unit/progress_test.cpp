@@ -231,6 +231,25 @@ TEST_CASE("progress: what a body throws passes, and the line is ended") {
   CHECK(out.str() == "\r\033[K[====                    ] 1/5  0.0 steps/s, 0m00s left\n");
 }
 
+TEST_CASE("progress: a stream that fails loses its text, not the program") {
+  class Closing : public std::stringbuf {
+   public:
+    bool is_closed = false;
+
+   private:
+    int sync() override { return is_closed ? -1 : 0; }
+  } text;
+  std::ostream out(&text);
+  out.exceptions(std::ios_base::badbit);
+  {
+    ProgressBar bar(out, "tqdm", true, HandClock());
+    bar.show(0, 2);
+    text.is_closed = true;
+    CHECK_THROWS_AS(bar.finish(), std::ios_base::failure);
+  }  // which ends the line once more
+  CHECK(out.bad());
+}
+
 TEST_CASE("progress: the real clock is the default") {
   std::ostringstream out;
   ProgressBar bar(out, "tqdm", false);

@@ -43,7 +43,8 @@ TEST_CASE("run log: what a checkpoint is behind of goes, to the byte") {
 
 TEST_CASE("run log: where the length is not known, or wrong, the steps decide") {
   const TemporaryFolder folder;
-  const std::string whole = "{\"step\":0}\n{\"step\":1}\n7\n{\"step\":\"1\"}\n{\"step\":2}\n";
+  const std::string whole =
+      "{\"step\":0}\n{\"step\":1}\n7\n{\"total\":1}\n{\"step\":\"1\"}\n{\"step\":2}\n";
   const auto file = folder.write("log.jsonl", whole);
   const auto kept_of = [&](const RunLog::Position& position, bool shortened) {
     folder.write("log.jsonl", whole);

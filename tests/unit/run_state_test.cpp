@@ -48,7 +48,8 @@ TEST_CASE("run state: comes back as it was stored") {
 
 TEST_CASE("run state: what is not there or something else stays empty") {
   for (const json& run : {json(), json(3), json::object(), json{{"best", "x"}, {"log_bytes", -1}},
-                          json{{"best", {{"step", 0.5}, {"loss", 1}}}, {"allowed", 1}}}) {
+                          json{{"best", {{"step", 0.5}, {"loss", 1}}}, {"allowed", 1}},
+                          json{{"best", {{"step", 1}, {"loss", "low"}}}}}) {
     const RunState state = RunState::from_json(run);
     CHECK_FALSE(state.best);
     CHECK_FALSE(state.log_bytes);
@@ -65,6 +66,11 @@ TEST_CASE("run state: the smallest parts that differ") {
   CHECK(texts(experiment_changes(a, b)) == Texts{"/gone: null -> nothing", "/list/1: 2 -> 3",
                                                  "/new: nothing -> \"n\"", "/sizes: [1] -> [1,2]",
                                                  "/x/y~1z: 1 -> 2"});
+  // Of another kind: the whole of it.
+  const json kinds = {{"a", json::object()}, {"b", json::array()}, {"c", 1}};
+  const json others = {{"a", 1}, {"b", json::object()}, {"c", json::array()}};
+  CHECK(texts(experiment_changes(kinds, others)) ==
+        Texts{"/a: {} -> 1", "/b: [] -> {}", "/c: 1 -> []"});
 }
 
 TEST_CASE("run state: plugins of another version or hash") {
@@ -79,7 +85,7 @@ TEST_CASE("run state: plugins of another version or hash") {
         Texts{R"(plugin:a: {"sha256":"aa","version":"1"} -> {"sha256":"ab","version":"1"})",
               R"(plugin:b: {"sha256":"bb","version":"1"} -> nothing)",
               R"(plugin:c: nothing -> {"sha256":"cc","version":"1"})"});
-  CHECK(plugin_changes({1, "x", {{"id", 3}}}, json()).empty());
+  CHECK(plugin_changes({1, "x", {{"id", 3}}, {{"version", "1"}}}, json()).empty());
   // Two files of one id, in whichever order.
   const json one = plugin("a", "1", "aa"), other = plugin("a", "1", "ab");
   CHECK(plugin_changes({one, other}, {other, one}).empty());

@@ -14,6 +14,7 @@
 #include <algorithm>
 #include <cstring>
 #include <dlfcn.h>
+#include <mutex>
 #include <set>
 #include <tuple>
 
@@ -157,6 +158,9 @@ const grevy_plugin* enter(boost::dll::shared_library& library, const PluginManif
   if (!library.has(GREVY_ENTRY_NAME)) refuse(manifest.file, "does not export " GREVY_ENTRY_NAME);
   const auto entry = reinterpret_cast<grevy_plugin_entry_function>(
       &library.get<const grevy_plugin*()>(GREVY_ENTRY_NAME));
+  // Of all hosts one at a time: an entry may fill in what it gives.
+  static std::mutex entries;
+  const std::lock_guard lock(entries);
   const grevy_plugin* plugin = entry();
   if (plugin == nullptr || !GREVY_COVERS(plugin, components) ||
       (plugin->components == nullptr && plugin->component_count != 0))

@@ -86,6 +86,13 @@ struct WritesTenth {
   }
 };
 static_assert(constant<WritesTenth> == "0.1");
+struct WritesLeast {
+  template <class Out>
+  static constexpr void write(Out& out) {
+    grevy::detail::write_number(out, 1e-22);
+  }
+};
+static_assert(constant<WritesLeast> == "0.0000000000000000000001");
 
 }  // namespace
 

@@ -49,9 +49,14 @@ constexpr void write_string(Out& out, std::string_view text) {
   out.put('"');
 }
 
+// 10^22 is the last power of ten that is exact as a double.
+constexpr int max_decimals = 22;
+
+// `min_digits`: up to max_decimals.
 template <class Out>
 constexpr void write_unsigned(Out& out, std::uint64_t value, int min_digits = 1) {
-  char digits[20]{};
+  static_assert(max_decimals >= 20, "a 64-bit number has up to 20 digits");
+  char digits[max_decimals]{};
   int count = 0;
   for (; value != 0 || count < min_digits; value /= 10)
     digits[count++] = static_cast<char>('0' + value % 10);
@@ -82,7 +87,7 @@ constexpr void write_number(Out& out, double value) {
   }
   constexpr double limit = 9007199254740992.0;  // 2^53
   double scale = 1;
-  for (int decimals = 0; decimals <= 22; ++decimals, scale *= 10) {
+  for (int decimals = 0; decimals <= max_decimals; ++decimals, scale *= 10) {
     const double scaled = value * scale;
     if (scaled >= limit) break;
     const std::uint64_t mantissa = to_nearest(scaled);
@@ -99,7 +104,7 @@ constexpr void write_number(Out& out, double value) {
     return;
   }
   scale = 10;
-  for (int exponent = 1; exponent <= 22; ++exponent, scale *= 10) {
+  for (int exponent = 1; exponent <= max_decimals; ++exponent, scale *= 10) {
     const double scaled = value / scale;
     if (scaled >= limit) continue;
     const std::uint64_t mantissa = to_nearest(scaled);

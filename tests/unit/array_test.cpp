@@ -323,6 +323,7 @@ TEST_CASE("array: text of every form, without its padding") {
   CHECK(bytes.type() == ElementType::byte_text);
   CHECK(to_string(bytes.type()) == "bytes"s);
   CHECK(bytes.to_text() == Texts{"abc", "d"});
+  CHECK(open_bytes(npy("|S2", "(2,)", "\0\0e\0"s)).to_text() == Texts{"", "e"});
   CHECK(open_bytes(npy("S4", "(1,)", "\0a\0\0"s)).to_text() == Texts{"\0a"s});  // not padding
   CHECK(open_bytes(npy("<U2", "(1,)", utf32({0, 'a'}))).to_text() == Texts{"\0a"s});
 }
@@ -757,7 +758,20 @@ TEST_CASE("array: from_values") {
   refused({-1}, "negative dimension");
   refused({1, 1, 1, 1, 1, 1, 1, 1, 1}, "9 dimensions; allowed: at most 8");
   refused({INT64_MAX, INT64_MAX}, "overflows");
-  CHECK(failure_of([] { Array().to_float32(); }).code == ErrorCode::invalid_state);
+}
+
+TEST_CASE("array: one that was never opened, or was moved from") {
+  const std::string held = "this Array: holds nothing; it was moved from or never opened";
+  CHECK(failure_of([] { Array().to_float32(); }).message == held);
+  Array taken = Array::from_values({1}, std::vector<std::int64_t>{1});
+  const Array whole = std::move(taken);
+  const Failure failure = failure_of([&] { taken.to_float32(); });
+  CHECK(failure.code == ErrorCode::invalid_state);
+  CHECK(failure.message == held);
+  Array texts = open_bytes(npy("|S1", "(1,)", "a"));
+  const Array kept = std::move(texts);
+  CHECK(failure_of([&] { texts.to_text(); }).message == held);
+  CHECK(kept.to_text().at(0) == "a");
 }
 
 TEST_CASE("npy writer: pieces give the same file as a whole, as NumPy writes it") {

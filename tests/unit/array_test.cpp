@@ -208,5 +208,18 @@ TEST_CASE("array: from_values") {
   refused({-1}, "negative dimension");
   refused({1, 1, 1, 1, 1, 1, 1, 1, 1}, "9 dimensions; allowed: at most 8");
   refused({INT64_MAX, INT64_MAX}, "overflows");
-  CHECK(failure_of([] { Array().to_float32(); }).code == ErrorCode::invalid_state);
+}
+
+TEST_CASE("array: one that was never opened, or was moved from") {
+  const std::string held = "this Array: holds nothing; it was moved from or never opened";
+  CHECK(failure_of([] { Array().to_float32(); }).message == held);
+  Array taken = Array::from_values({1}, std::vector<std::int64_t>{1});
+  const Array whole = std::move(taken);
+  const Failure failure = failure_of([&] { taken.to_float32(); });
+  CHECK(failure.code == ErrorCode::invalid_state);
+  CHECK(failure.message == held);
+  Array texts = open_bytes(npy("|S1", "(1,)", "a"));
+  const Array kept = std::move(texts);
+  CHECK(failure_of([&] { texts.to_text(); }).message == held);
+  CHECK(kept.to_text().at(0) == "a");
 }

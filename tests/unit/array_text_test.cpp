@@ -27,6 +27,7 @@ TEST_CASE("array: text of every form, without its padding") {
   CHECK(bytes.type() == ElementType::byte_text);
   CHECK(to_string(bytes.type()) == "bytes"s);
   CHECK(bytes.to_text() == Texts{"abc", "d"});
+  CHECK(open_bytes(npy("|S2", "(2,)", "\0\0e\0"s)).to_text() == Texts{"", "e"});
   CHECK(open_bytes(npy("S4", "(1,)", "\0a\0\0"s)).to_text() == Texts{"\0a"s});  // not padding
   CHECK(open_bytes(npy("<U2", "(1,)", utf32({0, 'a'}))).to_text() == Texts{"\0a"s});
 }

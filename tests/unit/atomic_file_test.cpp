@@ -219,7 +219,7 @@ TEST_CASE("atomic file: names of what a killed process leaves") {
   for (const std::string name :
        {".grevy-12-0.tmp", "embedding.npy.tmp-12-0", "embedding_1.npy.tmp-1-1"})
     CHECK(is_temporary_name(name));
-  for (const std::string name : {"", ".tmp", "a.tmp", ".grevy-12-0", "embedding.npy", "log.jsonl",
-                                 "other.npy.tmp-12-0", "checkpoint.safetensors"})
+  for (const std::string name : {"", ".tmp", "a.tmp", ".grevy-", ".grevy-12-0", "embedding.npy",
+                                 "log.jsonl", "other.npy.tmp-12-0", "checkpoint.safetensors"})
     CHECK_FALSE(is_temporary_name(name));
 }

@@ -70,7 +70,7 @@ TEST_CASE("document: an array grows by one element") {
   CHECK(changed("{}", "a.0.b=1") == json::parse(R"({"a": [{"b": 1}]})"));
   CHECK(changed("{}", "a.-=1") == json::parse(R"({"a": [1]})"));
   for (const char* far :
-       {"3", "4000000000", "18446744073709551615", "99999999999999999999", "x", ""})
+       {"3", "4000000000", "18446744073709551615", "99999999999999999999", "x", "1x", ""})
     CHECK(refusal("{\"a\": [1, 2]}", std::string("a.") + far + ".b=1") ==
           std::string("--set a.") + far + ".b=1: there is nothing to set at /a/" + far);
 }

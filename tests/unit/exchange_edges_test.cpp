@@ -75,11 +75,24 @@ TEST_CASE("an estimator without settings of its optimiser, or with one that is n
   CHECK(described.document.at("model").at("num_units") == 8);
   CHECK(described.document.at("solver").at("name") == "single-session");
   CHECK_FALSE(has(described.assumed, "optimizer: has its defaults"));
+  const Json pairs = Json::array({Json::array({"eps", 0.5}), Json::array({"amsgrad", true})});
+  const Json optimizer = describe(estimator({{"optimizer_kwargs", pairs}})).document["optimizer"];
+  CHECK(optimizer.at("eps") == 0.5);
+  CHECK(optimizer.at("amsgrad") == true);
   for (const Json& pair : {Json{"eps"}, Json{1, 2}, Json{"eps", 1, 2}}) {
     CAPTURE(pair.dump());
     CHECK_THROWS_WITH_AS(describe(estimator({{"optimizer_kwargs", {pair}}})),
                          doctest::Contains("args/optimizer_kwargs: found "), Error);
   }
+}
+
+TEST_CASE("a criterion with more than a temperature is not InfoNCE") {
+  CebraCheckpoint checkpoint = solver();
+  checkpoint.criterion = tensors({{"log_inverse_temperature", {}}, {"margin", {}}});
+  CHECK_THROWS_WITH_AS(
+      describe(checkpoint),
+      doctest::Contains("the criterion has the tensor \"log_inverse_temperature\", which InfoNCE"),
+      Error);
 }
 
 TEST_CASE("encoders without layers whose widths are known") {

@@ -120,8 +120,13 @@ TEST_CASE("multi-objective config: warnings") {
                                              "{\"slice\": [2, 4]}, was not pushed and is left "
                                              "out"});
   MultiObjectiveConfig silent;
+  silent.set_slice(0, 2);
   silent.set_label("a");
-  CHECK_NOTHROW(silent.set_label("b"));
+  silent.set_label("b");
+  silent.set_loss("nn.MSELoss");
+  silent.push();
+  silent.set_label("c");
+  CHECK(silent.finalize().at(0).at("label") == "b");
 }
 
 TEST_CASE("multi-objective config: options that are refused at once") {

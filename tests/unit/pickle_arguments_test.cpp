@@ -58,6 +58,8 @@ TEST_CASE("pickle: text that is encoded with other arguments") {
   const std::string wanted = "_codecs.encode: its arguments are not a text and \"latin1\"";
   check_refused(pickle_call(encode, {text}), wanted);
   check_refused(pickle_call(encode, {text, "N"}), wanted);
+  check_refused(pickle_call(encode, {text, pickle_text("utf8")}), wanted);
+  check_refused(pickle_call(encode, {"N", pickle_text("latin1")}), wanted);
 }
 
 TEST_CASE("pickle: a tensor with bits that say how it is to be read") {
@@ -67,6 +69,7 @@ TEST_CASE("pickle: a tensor with bits that say how it is to be read") {
                         pickle_integers({3, 1}), "\x89", "}", metadata});
   };
   CHECK_NOTHROW(read_pickle(pickle(tensor_with("}")), "a.pt"));
+  CHECK_NOTHROW(read_pickle(pickle(tensor_with("N")), "a.pt"));
   const std::string wanted =
       "torch._utils._rebuild_tensor_v2: its arguments are not a storage, an offset";
   check_refused(tensor_with(pickle_dict({{"conj", "\x88"}})), wanted);

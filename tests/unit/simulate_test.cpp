@@ -327,4 +327,20 @@ TEST_CASE("writing refuses a folder that cannot be made and sizes that do not fi
   check_error(ErrorCode::invalid_value, "num_samples",
               [&] { write_recording(recording, folder.path()); });
   check_error(ErrorCode::invalid_value, "0 counts", [&] { write_recording({}, folder.path()); });
+  recording = simulate(options);
+  recording.num_neurons = 0;
+  check_error(ErrorCode::invalid_value, "num_neurons 0 do not fit",
+              [&] { write_recording(recording, folder.path()); });
+  recording.num_neurons = 7;
+  check_error(ErrorCode::invalid_value, "num_neurons 7 do not fit",
+              [&] { write_recording(recording, folder.path()); });
+  recording = simulate(options);
+  recording.position.pop_back();
+  check_error(ErrorCode::invalid_value, "99 positions and 100 directions",
+              [&] { write_recording(recording, folder.path()); });
+  recording = simulate(options);
+  recording.direction.pop_back();
+  check_error(ErrorCode::invalid_value, "100 positions and 99 directions",
+              [&] { write_recording(recording, folder.path()); });
+  CHECK_FALSE(std::filesystem::exists(folder.path() / "spikes.npy"));
 }

@@ -47,13 +47,14 @@ void check_finite(const at::Tensor& rows, const std::string& what, std::int64_t 
     float sum = 0;  // 0 * x is 0 for every finite x
     for (std::int64_t i = begin; i < end; ++i) sum += 0.0f * values[i];
     if (sum == 0) continue;
-    for (std::int64_t i = begin; i < end; ++i)
-      if (!std::isfinite(values[i]))
-        throw Error(ErrorCode::non_finite,
-                    what + ": found " + std::to_string(values[i]) + " at row " +
-                        std::to_string(first_row + i / width) + ", column " +
-                        std::to_string(i % width) +
-                        " (counted from 0); all values must be finite in float32");
+    const float* odd = std::find_if(values + begin, values + end,
+                                    [](float value) { return !std::isfinite(value); });
+    const std::int64_t place = odd - values;
+    throw Error(ErrorCode::non_finite,
+                what + ": found " + std::to_string(*odd) + " at row " +
+                    std::to_string(first_row + place / width) + ", column " +
+                    std::to_string(place % width) +
+                    " (counted from 0); all values must be finite in float32");
   }
 }
 

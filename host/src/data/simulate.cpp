@@ -171,9 +171,9 @@ void check_recording(const SimulatedRecording& recording) {
 void make_folder(const std::filesystem::path& folder) {
   std::error_code reason;
   std::filesystem::create_directories(folder, reason);
-  if (std::filesystem::is_directory(folder)) return;
-  const std::string why = reason ? reason.message() : "it is not a folder";
-  throw Error(ErrorCode::io, "recording: cannot make the folder " + folder.string() + ": " + why);
+  if (!reason) return;
+  throw Error(ErrorCode::io,
+              "recording: cannot make the folder " + folder.string() + ": " + reason.message());
 }
 
 }  // namespace

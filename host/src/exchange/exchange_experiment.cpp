@@ -17,9 +17,10 @@ using Form = CebraCheckpoint::Form;
 class Description {
  public:
   Description(const CebraCheckpoint& checkpoint, const StoredEncoders& encoders, std::string model)
-      : checkpoint_(checkpoint), encoders_(encoders), model_(std::move(model)) {
-    if (!encoders.sessions.empty()) widths_ = widths_of(encoders.sessions.front());
-  }
+      : checkpoint_(checkpoint),
+        encoders_(encoders),
+        model_(std::move(model)),
+        widths_(widths_of(encoders.sessions.front())) {}
 
   DescribedExperiment make() {
     if (checkpoint_.form == Form::estimator)
@@ -96,7 +97,7 @@ class Description {
   void choose_solver() {
     json& solver = result_.document["solver"];
     std::string name = solver.at("name").get<std::string>();
-    if (encoders_.numbered && name.rfind("single-", 0) == 0) name = "multi-" + name.substr(7);
+    if (encoders_.numbered) name.replace(0, std::string("single").size(), "multi");
     const json stored = checkpoint_.state.value("solver_name_", json(name));
     if (stored.is_string() && stored != name)
       solver = {{"name", stored}};

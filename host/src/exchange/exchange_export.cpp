@@ -60,8 +60,8 @@ class Export {
       const NamedTensors tensors = trainer_.model(s).tensors();
       add(tensors, prefix, *model.tensors);
       add_repetitions(spec, tensors, prefix, *model.tensors);
-      encoders.push_back(
-          {numbered ? "encoder_" + number + ".pt" : "encoder.pt", std::nullopt, trace(s)});
+      const std::string name = numbered ? "encoder_" + number : "encoder";
+      encoders.push_back({name + ".pt", std::nullopt, trace(s)});
     }
     std::vector<Output> outputs = {std::move(model)};
     add_criterion(outputs);
@@ -104,9 +104,8 @@ std::vector<fs::path> export_run(Host& host, const fs::path& run, const ExportOp
   const std::vector<Output> outputs = Export(host, run).make(options.session);
   std::error_code error;
   fs::create_directories(options.folder, error);
-  if (error || !fs::is_directory(options.folder))
-    throw Error(ErrorCode::io, options.folder.string() + ": cannot be made: " +
-                                   (error ? error.message() : "it is a file"));
+  if (error)
+    throw Error(ErrorCode::io, options.folder.string() + ": cannot be made: " + error.message());
   std::vector<fs::path> files;
   for (const Output& output : outputs) {
     files.push_back(options.folder / output.name);

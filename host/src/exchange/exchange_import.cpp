@@ -20,15 +20,8 @@ using nlohmann::json;
 using Form = CebraCheckpoint::Form;
 
 const char* to_text(Form form) {
-  switch (form) {
-    case Form::solver:
-      return "solver";
-    case Form::estimator:
-      return "estimator";
-    case Form::model:
-      break;
-  }
-  return "model";
+  if (form == Form::model) return "model";
+  return form == Form::solver ? "solver" : "estimator";
 }
 
 [[noreturn]] void refuse(const std::string& message) {

@@ -18,7 +18,7 @@ namespace grevy::host {
 struct StoredEncoders {
   bool numbered = false;  // in the file of several sessions: "0.net.0.weight"
   bool wrapped = false;   // in the file of a solver with several objectives: "module.net.0.weight"
-  std::vector<std::map<std::string, const StoredTensor*>> sessions;
+  std::vector<std::map<std::string, const StoredTensor*>> sessions;  // at least one
 
   std::string full_name(std::size_t session, const std::string& name) const;
 };

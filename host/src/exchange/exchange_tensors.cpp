@@ -109,7 +109,7 @@ class Matching {
   // The reference stores neither a second encoder nor tensors of a solver.
   void check_rest() const {
     for (const NamedTensor& t : trainer_.tensors())
-      if (!is_under("model.", t.name) && !is_under("criterion.", t.name) && !is_own_tensor(t.name))
+      if (!is_under("model.", t.name) && !is_under("criterion.", t.name))
         refuse("there is no tensor for \"" + t.name + "\", which the solver " +
                trainer_.solver().component() + " needs");
   }

@@ -25,7 +25,8 @@ using nlohmann::json;
 }
 
 json value_of(const std::string& text, const std::string& keys) {
-  return json::accept(text) ? parse_json(text, "--set " + schema::shown(keys)) : json(text);
+  if (!json::accept(text)) return text;
+  return parse_json(text, "--set " + schema::shown(keys));
 }
 
 std::optional<std::size_t> number_of(const std::string& key) {

@@ -135,8 +135,7 @@ Experiment::Experiment(const Host& host, json document, fs::path file)
 // What the document says twice. Keys that have no effect beside "positives" or "targets" go.
 void Experiment::check_alternatives(const json& given) const {
   const auto has = [&](const char* object, const char* key) {
-    return given.contains(object) && given[object].is_object() && given[object].contains(key) &&
-           !given[object][key].is_null();
+    return given.contains(object) && given[object].contains(key) && !given[object][key].is_null();
   };
   const auto refuse = [&](const std::string& pointer, const std::string& other) {
     throw Error(ErrorCode::invalid_value,

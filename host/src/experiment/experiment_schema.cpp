@@ -182,10 +182,10 @@ json known_components(const Host& host, const std::string& kind) {
   return branches.empty() ? any_component() : json{{"anyOf", branches}};
 }
 
-json optional(json rule) {
-  json schema = {{"anyOf", {rule, {{"type", "null"}}}}, {"default", nullptr}};
-  if (rule.contains("description")) schema["description"] = rule["description"];
-  return schema;
+json optional(const json& rule) {
+  return {{"description", rule.at("description")},
+          {"anyOf", {rule, {{"type", "null"}}}},
+          {"default", nullptr}};
 }
 
 // Replaces the marks of the text above.

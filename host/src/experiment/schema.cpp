@@ -101,19 +101,13 @@ std::vector<Path> failing_paths(const json& schema, const json& value) {
 
 // ---- the search for the place to report ---------------------------------------------------------
 
-const json* child(const json& value, const std::string& key) {
-  if (!value.is_array()) return member(value, key);
-  const std::size_t index = std::stoull(key);
-  return index < value.size() ? &value[index] : nullptr;
+const json& child(const json& value, const std::string& key) {
+  return value.is_array() ? value.at(std::stoull(key)) : value.at(key);
 }
 
 const json& descend(const json& root, const Path& path) {
   const json* place = &root;
-  for (const std::string& key : path) {
-    const json* next = child(*place, key);
-    if (!next) break;
-    place = next;
-  }
+  for (const std::string& key : path) place = &child(*place, key);
   return *place;
 }
 
@@ -140,18 +134,17 @@ struct Place {
   const json* value;
 };
 
-// Follows the path from a schema without a union to its end or to the first union: below that, only
-// the choice of a branch tells what the schema is.
+// Follows the path of a failure from a schema without a union to its end or to the first union:
+// below that, only the choice of a branch tells what the schema is.
 Place follow(const json& schema, const json& value, const Path& path) {
   Place place{{}, &schema, &value};
   for (const std::string& key : path) {
     if (has_union(*place.schema)) break;
-    const json* next_schema = child_schema(*place.schema, *place.value, key);
-    const json* next_value = child(*place.value, key);
-    if (!next_schema || !next_value) break;
+    const json* next = child_schema(*place.schema, *place.value, key);
+    if (!next) break;
     place.path.push_back(key);
-    place.schema = next_schema;
-    place.value = next_value;
+    place.schema = next;
+    place.value = &child(*place.value, key);
   }
   return place;
 }
@@ -324,7 +317,7 @@ struct Finding {
 // " [description]", or nothing.
 std::string bracketed_description(const json& schema) {
   const json* description = member(schema, "description");
-  if (!description || !description->is_string()) return "";
+  if (!description) return "";
   std::string line = description->get<std::string>();
   std::replace(line.begin(), line.end(), '\n', ' ');
   return " [" + line + "]";

@@ -171,7 +171,9 @@ bool Array::is_integer() const { return type_ <= ElementType::uint64; }
 bool Array::is_text() const { return type_ >= ElementType::utf32_text; }
 
 StoredArray Array::stored() const {
-  if (element_bytes_ == 0) fail(ErrorCode::invalid_state, source_, "holds nothing");
+  if (!bytes_ && size() > 0)
+    fail(ErrorCode::invalid_state, "this Array",
+         "holds nothing; it was moved from or never opened");
   return {bytes_.get(), shape_, type_, element_bytes_, fortran_, swapped_, source_};
 }
 

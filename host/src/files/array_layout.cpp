@@ -1,7 +1,5 @@
 #include "files/array_layout.hpp"
 
-#include <grevy/error.hpp>
-
 #include <functional>
 
 namespace grevy::host {
@@ -22,10 +20,7 @@ std::int64_t count_elements(const Shape& shape) {
 }
 
 Layout layout_of(const StoredArray& array) {
-  const std::int64_t count =
-      std::accumulate(array.shape.begin(), array.shape.end(), std::int64_t{1}, std::multiplies<>());
-  require(count == 0 || array.first != nullptr, ErrorCode::invalid_state,
-          "an Array was used before it got data");
+  const std::int64_t count = count_elements(array.shape);
   if (count == 0 || !array.fortran) return {{count}, {1}};
   return {array.shape, fortran_strides(array.shape)};
 }

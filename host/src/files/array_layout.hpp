@@ -31,7 +31,6 @@ struct Layout {
   std::vector<std::int64_t> shape, strides;
 };
 
-// Errors: invalid_state where there are elements but no bytes.
 Layout layout_of(const StoredArray& array);
 
 // The next index over all dimensions but the last; false after the end.

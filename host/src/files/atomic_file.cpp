@@ -201,8 +201,8 @@ void duplicate_file(const fs::path& file, const std::string& name) {
 bool is_temporary_name(const std::string& name) {
   const bool of_arrays =
       name.rfind("embedding", 0) == 0 && name.find(".npy.tmp-") != std::string::npos;
-  const bool of_others = name.rfind(kPrefix, 0) == 0 && name.size() > kSuffix.size() &&
-                         name.substr(name.size() - kSuffix.size()) == kSuffix;
+  const bool of_others =
+      name.rfind(kPrefix, 0) == 0 && name.substr(name.size() - kSuffix.size()) == kSuffix;
   return of_arrays || of_others;
 }
 

@@ -88,7 +88,9 @@ std::vector<std::int64_t> feature_counts(const Place& place) {
 constexpr const char* kSolverKeys[] = {"model",     "optimizer", "loss", "decode",
                                        "criterion", "version",   "log"};
 
-bool is_estimator(const Place& root) { return find(root, "state_dict") || find(root, "args"); }
+bool is_estimator(const Place& root) {
+  return root.dict().find("state_dict") != nullptr || root.dict().find("args") != nullptr;
+}
 
 bool is_model(const Place& root) {
   const auto& items = root.dict().items;

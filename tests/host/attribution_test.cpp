@@ -66,6 +66,7 @@ class Encoder {
 
   ModelRef ref() { return ModelRef({&table_, this}, "encoder", "tests"); }
   const std::vector<bool>& modes() const { return modes_; }
+  void keep_evaluating() { keeps_evaluating_ = true; }  // refuses to be put into training
 
  private:
   static Encoder& object(void* self) { return *static_cast<Encoder*>(self); }
@@ -87,7 +88,7 @@ class Encoder {
   }
   static std::int32_t set_training(void* self, std::uint32_t training, const grevy_error_sink*) {
     object(self).modes_.push_back(training != 0);
-    return 0;
+    return training != 0 && object(self).keeps_evaluating_ ? GREVY_ERROR_INVALID_STATE : 0;
   }
   static std::int32_t visit_tensors(void*, const grevy_tensor_sink*, const grevy_error_sink*) {
     return 0;
@@ -96,6 +97,7 @@ class Encoder {
   ModelInfo info_;
   Function function_;
   std::vector<bool> modes_;
+  bool keeps_evaluating_ = false;
   grevy_model_table table_{};
 };
 
@@ -232,6 +234,17 @@ TEST_CASE("a convolutional model that looks at one sample has absolute values to
               at::full({2, 1, 1}, 2)));
 }
 
+TEST_CASE("a model of windows that is not convolutional has absolute values too") {
+  ModelInfo info = shape(1, 1, 2);
+  info.convolutional = false;
+  Encoder difference(info, [](const at::Tensor& windows) {
+    return windows.select(2, 1) - windows.select(2, 0) * 3;
+  });
+  const auto maps = attribute(difference.ref(), series(3, 1)).maps;
+  CHECK(close(maps.at("jf"), at::full({2, 1, 1}, -1)));
+  CHECK(close(maps.at("jf-convabs"), at::full({2, 1, 1}, 2)));
+}
+
 TEST_CASE("integrated gradients add up to the difference of the outputs") {
   Encoder encoder(shape(3, 2), squash);
   AttributionOptions options = method("integrated-gradients");
@@ -339,6 +352,12 @@ TEST_CASE("the model runs in evaluation mode and goes back, after an error too")
     attribute(broken.ref(), at::zeros({2, 1}));
   });
   CHECK(broken.modes() == std::vector<bool>{false, true});
+  // What went wrong first is said, not that the way back did too.
+  broken.keep_evaluating();
+  check_error(ErrorCode::non_finite, "the map jf contains NaN or infinity", [&] {
+    attribute(broken.ref(), at::zeros({2, 1}));
+  });
+  CHECK(broken.modes() == std::vector<bool>{false, true, false, true});
 }
 
 TEST_CASE("parameters and their gradients stay as they are, whatever the caller's gradient mode") {
@@ -525,14 +544,24 @@ TEST_CASE("inverses refuse what is no matrix") {
     pseudo_inverse(at::ones({0, 2}));
   });
   check_error(invalid, "cut_off is -1.000000", [] { pseudo_inverse(at::ones({2, 2}), -1); });
+  check_error(invalid, "cut_off is 1.000000", [] { pseudo_inverse(at::ones({2, 2}), 1); });
   check_error(ErrorCode::non_finite, "the input contains NaN or infinity", [] {
     pseudo_inverse(at::full({2, 2}, not_a_number));
   });
   check_error(invalid, "the matrices are Float [1, 2, 3], the inverses Float [1, 2, 3]", [] {
     check_moore_penrose(at::ones({1, 2, 3}), at::ones({1, 2, 3}));
   });
+  check_error(invalid, "the matrices are Float [2, 3], the inverses Float [1, 3, 2]", [] {
+    check_moore_penrose(at::ones({2, 3}), at::ones({1, 3, 2}));
+  });
+  check_error(invalid, "the inverses Float [3, 2]; allowed are [n, D, C] and [n, C, D]", [] {
+    check_moore_penrose(at::ones({1, 2, 3}), at::ones({3, 2}));
+  });
   check_error(invalid, "tolerance is -1.000000, allowed is a finite number from 0 on", [] {
     check_moore_penrose(at::ones({1, 1, 1}), at::ones({1, 1, 1}), -1);
+  });
+  check_error(invalid, "tolerance is inf", [] {
+    check_moore_penrose(at::ones({1, 1, 1}), at::ones({1, 1, 1}), INFINITY);
   });
 }
 
@@ -553,6 +582,7 @@ TEST_CASE("scores refuse what cannot be scored") {
     refuses(invalid, "the map is Float [0]", at::ones({0}), at::ones({0}, at::kBool));
     refuses(ErrorCode::invalid_type, "the truth is Float [2], allowed is Bool", at::ones({2}),
             at::ones({2}));
+    refuses(ErrorCode::invalid_type, "the truth is an undefined tensor", at::ones({2}), {});
     refuses(ErrorCode::invalid_type, "the map is Bool [2]", truth, truth);
     refuses(ErrorCode::non_finite, "the map contains NaN", at::full({2}, not_a_number), truth);
   }

@@ -1,5 +1,6 @@
 // Which windows stand beside each other in the batches of every kind of training.
 #include "sampling/loader.hpp"
+#include "sampling/window_gather.hpp"
 #include "trainer_support.hpp"
 
 #include <algorithm>
@@ -196,6 +197,17 @@ TEST_CASE("several sets share references that have a positive in each") {
   CHECK(channel(batch.positives[0], 3).equal(from + 5));
   CHECK(channel(batch.positives[1], 3).equal(from + 30));
   CHECK(channel(batch.positives[2], 1).equal(channel(batch.reference, 1)));
+}
+
+TEST_CASE("of several sets in time the longest way decides, in any order") {
+  SamplingSpec spec;
+  spec.positives = {positive(Conditional::time, 30), positive(Conditional::time, 5)};
+  LoaderOptions options = options_of(SolverInfo::Sessions::one, 1);
+  options.batch_size = 400;
+  const Batch batch = loader_of({on_grid(90, 0, 3)}, spec, options).next().front();
+  const at::Tensor from = channel(batch.reference, 3);
+  CHECK(channel(batch.positives[0], 3).equal(from + 30));
+  CHECK(channel(batch.positives[1], 3).equal(from + 5));
 }
 
 TEST_CASE("several sessions: positives of equal labels, from any session") {
@@ -413,6 +425,28 @@ TEST_CASE("a loader refuses what does not fit its solver") {
   by_time.positives = {positive(Conditional::time, 19)};
   CHECK(contains(refused({short_trials}, by_time, full),
                  "no sample has both a complete window and a positive"));
+  full.solver.sessions = SolverInfo::Sessions::several;
+  full.offsets.assign(2, {9, 9});
+  CHECK(contains(refused({on_grid(60, 0, 3), short_trials}, by_time, full),
+                 "no sample of session 1 has both a complete window and a positive"));
+  by_time.clamp = true;
+  full.solver.sessions = SolverInfo::Sessions::one;
+  full.offsets.assign(1, {9, 9});
+  CHECK(contains(refused({on_grid(90, 0, 3)}, by_time, full),
+                 "full-batch training takes the series as it is: borders must be \"inside\""));
+}
+
+TEST_CASE("windows are cut into the same memory where nobody looks at it and it has their size") {
+  const host::WindowGather windows(at::arange(20, at::kFloat).view({10, 2}), {1, 2}, at::kCPU);
+  at::Tensor buffer;
+  const at::Tensor kept = windows.gather({4, 1}, buffer);
+  const at::Tensor copy = kept.clone();
+  const void* memory = kept.data_ptr();
+  CHECK(windows.gather({5, 6}, buffer).data_ptr() != memory);  // `kept` looks at it
+  CHECK(kept.equal(copy));
+  memory = buffer.data_ptr();
+  CHECK(windows.gather({7, 2}, buffer).data_ptr() == memory);
+  CHECK(windows.gather({4, 1, 8}, buffer).narrow(0, 0, 2).equal(copy));
 }
 
 namespace {

@@ -185,6 +185,10 @@ TEST_CASE("folders of the environment: empty names, none, and those of the user"
   CHECK(has(searched("", home.path()), home.path()));
   CHECK(has(searched(home.path(), ""), home / "grevy/plugins"));
   CHECK_FALSE(has(searched("", ""), home / "grevy/plugins"));
+  ::unsetenv("HOME");
+  const std::vector<fs::path> folders = Host(HostOptions{}).folders();
+  ::setenv("HOME", before.c_str(), 1);
+  CHECK_FALSE(has(folders, home / ".local/share/grevy/plugins"));
 }
 
 TEST_CASE("a file that its folder has left out is refused when it is asked for") {

@@ -317,6 +317,15 @@ TEST_CASE("of equally near labels the earlier samples are taken") {
   CHECK(close(alignment.matrix(), expected.matrix()));
 }
 
+TEST_CASE("of samples with the same label the first are taken, as many as are asked for") {
+  const at::Tensor reference = noise(7, 2, 1), data = noise(4, 2, 2);
+  const at::Tensor query = longs({2, 2, 2, 2});
+  OrthogonalProcrustes alignment(nearest(2)), expected(nearest(2));
+  alignment.fit(reference, data, longs({9, 2, 2, 9, 2, 2, 2}), query);
+  expected.fit(reference.narrow(0, 1, 2), data, longs({2, 2}), query);
+  CHECK(close(alignment.matrix(), expected.matrix()));
+}
+
 TEST_CASE("a subsample is drawn from the random numbers given") {
   const at::Tensor reference = noise(50, 2, 1), data = noise(50, 2, 2);
   const auto fit = [&](std::int64_t subsample, std::uint64_t seed) {
@@ -359,6 +368,11 @@ TEST_CASE("Procrustes alignment refuses what it cannot align") {
               fit(rows, rows, label, label.narrow(0, 0, 5)));
   check_error(invalid, "data is Double [2]", fit(rows, rows[0], {}, {}));
   check_error(ErrorCode::invalid_type, "reference is an undefined tensor", fit({}, rows, {}, {}));
+  const auto type = ErrorCode::invalid_type;
+  check_error(type, "reference is Double [6, 2] (not dense)", fit(rows.to_sparse(), rows, {}, {}));
+  check_error(type, "data is QUInt8 [6, 2] (not dense)",
+              fit(rows, at::quantize_per_tensor(rows.to(at::kFloat), .1, 0, at::kQUInt8), {}, {}));
+  check_error(type, "data is Double [6, 2] (not dense)", fit(rows, rows.to(at::kMeta), {}, {}));
   check_error(ErrorCode::non_finite, "label contains NaN",
               fit(rows, rows, label, label * not_a_number));
   check_error(invalid, "no random numbers", [&] { OrthogonalProcrustes({5, 4}).fit(rows, rows); });
@@ -449,6 +463,36 @@ TEST_CASE("the lasso says when it stopped before the tolerance") {
   CHECK_FALSE(decoder.converged());
 }
 
+TEST_CASE("the lasso has converged when every output has") {
+  // A constant takes one pass.
+  const at::Tensor inputs = noise(60, 5, 1) + 0.5 * noise(60, 1, 9), targets = noise(60, 1, 4);
+  const at::Tensor constant = at::ones({60, 1}, at::kDouble);
+  L1Options options;
+  options.alpha = 1e-3;
+  options.max_passes = 1;
+  L1LinearRegressor decoder(options);
+  decoder.fit(inputs, at::cat({targets, constant}, 1));
+  CHECK_FALSE(decoder.converged());
+  decoder.fit(inputs, at::cat({constant, targets}, 1));
+  CHECK_FALSE(decoder.converged());
+  decoder.fit(inputs, constant);
+  CHECK(decoder.converged());
+}
+
+TEST_CASE("small steps far from the minimum are no convergence") {
+  // The second column differs from the first by a hundredth of the target: each pass takes away
+  // some 1e-4 of the error, and adds to coefficients that grow to 100.
+  const at::Tensor first = matrix({1, -1, 1, -1}, 1), target = matrix({1, 1, -1, -1}, 1);
+  L1Options options;
+  options.alpha = 1e-9;
+  options.tolerance = .1;
+  options.max_passes = 30;
+  L1LinearRegressor decoder(options);
+  decoder.fit(at::cat({first, first + target / 100}, 1), target);
+  CHECK_FALSE(decoder.converged());
+  CHECK(decoder.model().coefficients.abs().max().item<double>() < 1);
+}
+
 TEST_CASE("the lasso of constants and of a large alpha predicts the mean") {
   const at::Tensor inputs = noise(10, 2, 0), targets = noise(10, 1, 1);
   L1LinearRegressor decoder;
@@ -531,9 +575,11 @@ TEST_CASE("linear decoding refuses what it cannot fit") {
   const auto option = [](double alpha, double tolerance, std::int64_t passes) {
     return [=] { L1LinearRegressor({alpha, tolerance, passes}); };
   };
-  check_error(invalid, "alpha is 0, allowed is a finite number above 0", option(0, 0, 1));
+  check_error(invalid, "alpha is 0, allowed is above 0 and at most 1e100", option(0, 0, 1));
+  check_error(invalid, "alpha is 2e+100, allowed is above 0", option(2e100, 0, 1));
   check_error(invalid, "alpha is nan", option(not_a_number, 0, 1));
   check_error(invalid, "tolerance is -1, allowed is 0 to 1", option(1, -1, 1));
+  check_error(invalid, "tolerance is 1.5, allowed is 0 to 1", option(1, 1.5, 1));
   check_error(invalid, "max_passes is 0, allowed is at least 1", option(1, 0, 0));
 
   L1LinearRegressor decoder;

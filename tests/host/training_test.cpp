@@ -1,5 +1,6 @@
 // What settings of data and sampling do to a training: trials, masks, negatives, borders, and which
 // embeddings the solvers compare.
+#include "sampling/sampling_spec.hpp"
 #include "trainer_support.hpp"
 #include "training/data_identity.hpp"
 
@@ -294,6 +295,36 @@ TEST_CASE("sampling that has no effect or no labels is refused, with its place")
       trainer_of(document({{"sampling", {{"conditional", named}}}}), {none});
     });
     CHECK_MESSAGE(contains(found, text), found);
+  }
+}
+
+TEST_CASE("the prior is that of the experiment, else uniform where classes restrict a value") {
+  using Prior = host::SamplingOptions::Prior;
+  struct Case {
+    json sampling;
+    Prior prior;
+  };
+  const json in_classes = {{"conditional", "time_delta"}, {"discrete", "direction"}};
+  const json by_class = {{"conditional", "discrete"}};
+  const Case cases[] = {
+      {{{"conditional", "time"}}, Prior::empirical},
+      {by_class, Prior::empirical},
+      {{{"conditional", "time_delta"}}, Prior::empirical},
+      {in_classes, Prior::uniform},
+      {merged(in_classes, {{"prior", "empirical"}}), Prior::empirical},
+      {merged(by_class, {{"prior", "uniform"}}), Prior::uniform},
+      {{{"positives", json::array({in_classes})}}, Prior::uniform},
+      {{{"positives", json::array({in_classes, by_class})}}, Prior::empirical},
+      {{{"conditional", nullptr}}, Prior::uniform},
+  };
+  for (const Case& c : cases) {
+    CAPTURE(c.sampling);
+    json changed = document();
+    changed["sampling"] = c.sampling;
+    const host::Experiment experiment(builtin_host(), changed);
+    for (const host::PositiveSpec& set :
+         host::resolve_sampling(experiment, {made_recording(100, 4, 1)}).positives)
+      CHECK((set.options.prior == c.prior));
   }
 }
 

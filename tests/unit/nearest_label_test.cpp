@@ -129,6 +129,8 @@ TEST_CASE("nearest label: errors") {
   CHECK_THROWS_WITH_AS(NearestLabel(data, 4, 0), doctest::Contains("4 rows of width 0"), Error);
   CHECK_THROWS_WITH_AS(NearestLabel(data, std::int64_t{1} << 62, 8),
                        doctest::Contains("width of 1 to"), Error);
+  CHECK_THROWS_WITH_AS(NearestLabel(data, 1, std::int64_t{1} << 31),
+                       doctest::Contains("1 rows of width 2147483648"), Error);
   CHECK_THROWS_WITH_AS(NearestLabel(data, 2, Samples{}), doctest::Contains("0 rows"), Error);
   CHECK_THROWS_WITH_AS(NearestLabel(data, 2, Samples{0, -1}), doctest::Contains("row -1"), Error);
   CHECK_THROWS_WITH_AS(NearestLabel(data, 2, 2), doctest::Contains("sample 1, column 0: found nan"),

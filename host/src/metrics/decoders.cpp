@@ -192,7 +192,7 @@ void check_options(const L1Options& options) {
     refuse(ErrorCode::invalid_value, text.str());
   };
   check(options.alpha > 0 && options.alpha <= 1e100, "alpha", options.alpha,
-        "a finite number above 0");
+        "above 0 and at most 1e100");
   check(options.tolerance >= 0 && options.tolerance <= 1, "tolerance", options.tolerance, "0 to 1");
   check(options.max_passes >= 1, "max_passes", static_cast<double>(options.max_passes),
         "at least 1");

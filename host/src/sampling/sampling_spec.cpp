@@ -15,7 +15,7 @@ std::vector<std::string> names_of(const Recording& recording, bool discrete) {
   return names;
 }
 
-// One "sampling" object, or an entry of its "positives".
+// One "sampling" object, or an entry of its "positives", with the defaults of the schema.
 class Resolver {
  public:
   Resolver(const Experiment& experiment, const std::vector<Recording>& sessions, std::string place)
@@ -27,8 +27,8 @@ class Resolver {
   PositiveSpec resolve() const {
     PositiveSpec set;
     set.options.conditional = conditional();
-    set.options.time_offset = value("time_offset", std::int64_t{10});
-    set.options.delta = value("delta", 0.1);
+    set.options.time_offset = spec_.at("time_offset");
+    set.options.delta = spec_.at("delta");
     const bool by_class = set.options.conditional == Conditional::discrete;
     const bool by_value = uses_values(set.options.conditional);
     at("/discrete", [&] { set.discrete = discrete(by_class, by_value); });
@@ -42,9 +42,10 @@ class Resolver {
   }
 
  private:
+  // Empty where nothing is chosen.
   template <class T>
-  T value(const char* key, const T& otherwise) const {
-    return spec_.contains(key) && !spec_.at(key).is_null() ? spec_.at(key).get<T>() : otherwise;
+  T chosen(const char* key) const {
+    return spec_.at(key).is_null() ? T() : spec_.at(key).get<T>();
   }
   template <class Body>
   void at(const char* key, Body&& body) const {
@@ -52,9 +53,10 @@ class Resolver {
   }
   const Recording& first() const { return sessions_.front(); }
 
+  // The conditional is chosen by the labels.
+  bool is_automatic() const { return spec_.at("conditional").is_null(); }
   std::string conditional_name() const {
-    const bool chosen = spec_.contains("conditional") && !spec_.at("conditional").is_null();
-    if (chosen) return spec_.at("conditional");
+    if (!is_automatic()) return spec_.at("conditional");
     if (!names_of(first(), false).empty()) return "time_delta";
     return names_of(first(), true).empty() ? "time" : "discrete";
   }
@@ -67,11 +69,10 @@ class Resolver {
   }
 
   std::string discrete(bool by_class, bool by_value) const {
-    auto name = value("discrete", std::string());
+    auto name = chosen<std::string>("discrete");
     const std::vector<std::string> known = names_of(first(), true);
     // A conditional chosen by the labels uses the discrete ones too.
-    const bool automatic = spec_.contains("conditional") && spec_.at("conditional").is_null();
-    if (name.empty() && (by_class || (by_value && automatic && !known.empty()))) {
+    if (name.empty() && (by_class || (by_value && is_automatic() && !known.empty()))) {
       if (known.size() != 1)
         throw Error(ErrorCode::invalid_value,
                     "must name the discrete label to sample by; the recording has " +
@@ -86,7 +87,7 @@ class Resolver {
   }
 
   std::vector<std::string> continuous(bool by_value) const {
-    auto names = value("continuous", std::vector<std::string>());
+    auto names = chosen<std::vector<std::string>>("continuous");
     if (!by_value && !names.empty())
       throw Error(ErrorCode::invalid_value, "conditional \"" + conditional_name() +
                                                 "\" uses no continuous label; must be null");

@@ -31,7 +31,7 @@ struct LinearModel {
 
 // Of an L1LinearRegressor.
 struct L1Options {
-  double alpha = 1;  // weight of the penalty, > 0
+  double alpha = 1;  // weight of the penalty, > 0, <= 1e100
   // 0 to 1. A fit ends after a pass that changed no coefficient by more than this share of the
   // largest, if also the duality gap is at most this share of the sum of squares of the centred
   // target. The default is the reference's, and its coefficients may be off by some 1e-3 of

@@ -13,11 +13,14 @@ when lines move.
 Of `grevy validate` nothing is counted: its checks run in processes that end at once (_exit), which
 gcov does not see.
 
+Instances of a template count as one.
+
 gcov counts more branches than the source has: every call that may throw, the clean-up of temporaries
 behind such a call, guards of local statics. Those are told by gcov (throw), by neither outcome being
 there though the line ran (what a condition before them kept from running is seen at that condition),
 and by the line having nothing that decides.
 """
+import bisect
 import collections
 import json
 import pathlib
@@ -51,22 +54,38 @@ def outcomes_of(branches, is_switch):
     return [side["count"] for pair in pairs if not any(s["throw"] for s in pair) for side in pair]
 
 
+def function_of(line, begins):
+    """Where the function of a line begins: the last one that does before it. gcov has lambdas end on the
+    line on which they begin, and counts their other lines for what is around them or for nothing."""
+    return begins[max(0, bisect.bisect(begins, (line["line_number"], float("inf"))) - 1)]
+
+
+def united(outcomes, instances):
+    """One for all instances of a template, which gcov gives one after the other for lines of no function."""
+    size, rest = divmod(len(outcomes), instances)
+    return outcomes if rest or size % 2 else [sum(outcomes[i::size]) for i in range(size)]
+
+
 def gathered(build):
     """{file: {line: {function: [runs, outcomes]}}}, added over objects and instances of templates."""
     files = collections.defaultdict(lambda: collections.defaultdict(dict))
     sources = {}
     for name, file in counted(build):
         source = sources.setdefault(name, pathlib.Path(name).read_text().splitlines())
-        begins = {f["name"]: (f["start_line"], f["start_column"]) for f in file["functions"]}
+        instances = collections.Counter((f["start_line"], f["start_column"]) for f in file["functions"])
+        begins = sorted(instances) or [(0, 0)]
         for line in file["lines"]:
             text = source[line["line_number"] - 1].strip()
             begins_here = ENDS.search(source[line["line_number"] - 2].strip()) is not None
             outcomes = outcomes_of(line["branches"], text.startswith("switch"))
-            if not DECIDES.search(text):
+            if not DECIDES.search(text.split(" //")[0]):
                 outcomes = []
             if not outcomes and not (begins_here and text.strip("{}();")):
                 continue
-            key = (begins.get(line.get("function_name")), len(outcomes))
+            begin = function_of(line, begins)
+            if outcomes and "function_name" not in line:
+                outcomes = united(outcomes, max(1, instances[begin]))
+            key = (begin, len(outcomes))
             seen = files[name][text, line["line_number"]].setdefault(key, [0, [0] * len(outcomes)])
             seen[0] += line["count"]
             seen[1] = [a + b for a, b in zip(seen[1], outcomes)]

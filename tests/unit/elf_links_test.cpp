@@ -146,6 +146,16 @@ TEST_CASE("symbols are found in a file whose section headers were taken off") {
   CHECK(needed(without_sections(renamed("libc.so.6", "libc10.so"))) == "libc10.so");
 }
 
+TEST_CASE("symbols are found in a file that has no segments, as a linker reads it") {
+  const auto without_segments = [](std::string bytes) {
+    auto header = load<Elf64_Ehdr>(bytes);
+    header.e_phnum = 0;
+    return bytes.replace(0, sizeof header, raw(header));
+  };
+  CHECK(needed(without_segments(kept_plugin())).empty());
+  CHECK(needed(without_segments(renamed("__cxa_finalize", "_ZN2at5loaddEv"))) == "_ZN2at5loaddEv");
+}
+
 TEST_CASE("symbols are counted by either table of names") {
   const Table both[] = {Table::hash, Table::gnu_hash};
   for (const Table table : both) {

@@ -33,10 +33,29 @@ TEST_CASE("a namespace of the outermost level is found wherever a name names it"
            "_ZN2my3useB5cxx11EN2at1TE",                // behind an ABI tag
            "_ZN2my3useIXsr2is5valueEEEvN2at1TE",       // behind an expression
            "_ZN2my3useIXclL_Z1fEcvbLi1EEEEEvN2at1TE",  // behind a call
-           "_ZN2my3useEDv4_fN2at1TE",                  // behind a vector of the machine's
-           "_ZN2my3useEFvN2at1TEE",                    // in a function's type
-           "_ZN2my3useC2ERKN2at1TE",                   // of a constructor
-           "_ZThn16_N2at1T3useEv",                     // by way of another base class
+           "_ZN2my3useIXilLi1ELi2EEEEEvN2at1TE",       // behind a list
+           "_ZN2my3useIXtl1aLi1EEEEEvN2at1TE",         // of a type
+           "_ZN2my3useIXcp1fLi1EEEEEvN2at1TE",         // behind a call that asks no namespaces
+           "_ZN2my3useIXsPT_EEEEvN2at1TE",             // behind a pack's size
+           "_ZN2my3useEDTfp_EN2at1TE",                 // behind the type of a parameter
+           "_ZN2my3useEDTfpK1_EN2at1TE",               // of a constant one
+           "_ZN2my3useEDTfL0p_EN2at1TE",               // of a function around it
+           "_ZN2my3useIfLi2EEEvN2at1TE",               // behind a float and a number
+           "_ZN2my3useIiEEvTL0__N2at1TE",              // behind a parameter of an outer template
+           "_ZN2my3useILPA4_Kc0EEEvN2at1TE",           // behind a pointer to an array
+           "_ZN2my3useEA_iN2at1TE",                    // behind an array without a size
+           "_ZN2my3useECfN2at1TE",                     // behind a complex number
+           "_ZN2my3useEDnN2at1TE",                     // behind a null pointer's type
+           "_ZN2my3useEDF16_N2at1TE",                  // behind a float of 16 bits
+           "_ZN2my3useEU5thingPiN2at1TE",              // behind a qualifier
+           "_ZZN2my3useEvENUt0_3addEN2at1TE",          // in a type without a name
+           "_ZZN2my3useEvE5value__12_IN2at1TEE",       // behind a twelfth name in a function
+           "_ZN2my3useES0_SA_N2at1TE",                 // behind what was there before
+           "_ZTch0_h4_N2at1T3useEv",   // by way of another base, with another result
+           "_ZN2my3useEDv4_fN2at1TE",  // behind a vector of the machine's
+           "_ZN2my3useEFvN2at1TEE",    // in a function's type
+           "_ZN2my3useC2ERKN2at1TE",   // of a constructor
+           "_ZThn16_N2at1T3useEv",     // by way of another base class
            "_ZTv0_n24_N2at1T3useEv",
            "_ZGVZN2my3useEvE1tN2at1TE",
        }) {
@@ -72,6 +91,8 @@ TEST_CASE("what looks like a namespace is none") {
            "_ZN2myI",
            "_ZL",
            "_ZTc",
+           "_ZS1",
+           "_ZIL1a",
        }) {
     CAPTURE(name);
     CHECK_FALSE(names_namespace(name, "at"));

@@ -95,6 +95,7 @@ TEST_CASE("JSON is read, refused and written as by nlohmann") {
                            "18446744073709551616",
                            "1e400",
                            "-1e400",
+                           "1e+400",
                            "1e99999999999999999999",
                            "1e-99999999999999999999",
                            "00",
@@ -120,7 +121,12 @@ TEST_CASE("JSON is read, refused and written as by nlohmann") {
                            "\"\"",
                            "\"a",
                            "\"\\u00e9\\ud83d\\ude00\"",
+                           "\"\\u20ac\\u00E9\\uFFFD\\ue000\"",
                            "\"\\ud83d\"",
+                           "\"\\ud83d\\u0041\"",
+                           "\"\\ud83d\\ue000\"",
+                           "\"\\ude00\"",
+                           "\"\\",
                            "\"\\u12\"",
                            "\"\\x\"",
                            "\"\\\"\\\\\\/\\b\\f\\n\\r\\t\"",
@@ -128,7 +134,12 @@ TEST_CASE("JSON is read, refused and written as by nlohmann") {
                            "\"\xc3\xa9\"",
                            "\"\xff\"",
                            "\"\xc3\"",
+                           "\"\xe2\x82",
+                           "\"\xe0\xa0\x80\xed\x9f\xbf\xf0\x90\x80\x80\xf4\x8f\xbf\xbf\"",
+                           "\"\xe0\x9f\xbf\"",
                            "\"\xed\xa0\x80\"",
+                           "\"\xf0\x8f\xbf\xbf\"",
+                           "\"\xf4\x90\x80\x80\"",
                            "\"\x01\"",
                            "[]",
                            "[1,]",
@@ -182,6 +193,16 @@ TEST_CASE("whole numbers keep all their digits") {
 
 TEST_CASE("of two members with one key the last one counts") {
   CHECK(Json::parse(R"({"a":1,"b":2,"a":[3]})").dump() == R"({"a":[3],"b":2})");
+}
+
+TEST_CASE("members are found, read and taken away") {
+  Json json = Json::parse(R"({"a":1,"b":{"c":"d"}})");
+  CHECK(json.contains("a"));
+  CHECK(json.at("b").at("c").get<std::string>() == "d");
+  CHECK(json.find("b")->is_object());
+  json.erase("a");
+  CHECK_FALSE(json.contains("a"));
+  CHECK(json.dump() == R"({"b":{"c":"d"}})");
 }
 
 TEST_CASE("JSON beyond 32 levels is refused, however deep") {

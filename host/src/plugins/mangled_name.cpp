@@ -45,7 +45,7 @@ class Reader {
     std::size_t length = 0;
     for (; is_digit(peek()) && length <= text_.size(); ++at_)
       length = length * 10 + static_cast<std::size_t>(peek() - '0');
-    if (at_ > text_.size() || length > text_.size() - at_ || length == 0) {
+    if (length > text_.size() - at_ || length == 0) {
       is_damaged_ = true;
       return {};
     }
@@ -56,7 +56,6 @@ class Reader {
 
   // Up to the E that ends what has begun.
   void until_end(Inside inside, int depth) {
-    if (depth > max_depth) is_damaged_ = true;
     while (!is_done() && peek() != 'E') piece(inside, depth + 1);
     ++at_;
   }
@@ -80,7 +79,7 @@ class Reader {
   }
   void type(int depth) {
     skip_all("PROKVrCG");
-    while (peek() == 'A' && !is_done()) {
+    while (peek() == 'A') {
       ++at_, skip_number();
       skip_all("PROKVrCG");
     }

@@ -245,7 +245,7 @@ class Parser {
     const std::size_t letter = letters.find(peek());
     if (peek() == 'u')
       append(result, code_point());
-    else if (letter == std::string_view::npos || at_ >= text_.size())
+    else if (letter == std::string_view::npos)
       fail();
     else
       result += meant[letter];
@@ -255,7 +255,7 @@ class Parser {
     for (int i = 0; i < 4; ++i) {
       ++at_;
       const std::size_t digit = std::string_view("0123456789abcdefABCDEF").find(peek());
-      if (at_ >= text_.size() || digit == std::string_view::npos) fail();
+      if (digit == std::string_view::npos) fail();
       value = value * 16 + static_cast<unsigned>(digit < 16 ? digit : digit - 6);
     }
     return value;

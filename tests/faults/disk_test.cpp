@@ -110,3 +110,33 @@ TEST_CASE("a file system that is read-only from the start") {
     site.check_recovery();
   }
 }
+
+TEST_CASE("going on in a read-only folder with leftovers says which checkpoint is intact") {
+  Site site(num_steps, save_frequency);
+  site.prepare(Start::resumed);
+  site.workspace().write("run/.grevy-1-0.tmp", "half");
+  Fault fault;
+  fault.at = 1;
+  fault.lasts = true;
+  fault.error = "EROFS";
+  const Outcome outcome = site.run(Start::resumed, fault);
+  check_failed(outcome, EROFS);
+  CHECK(contains(outcome.err, "run/.grevy-1-0.tmp: cannot be removed"));
+  CHECK(contains(outcome.err, "; run/checkpoint.safetensors is intact, of step 6"));
+}
+
+TEST_CASE("a file system that has no locks, or none of folders, locks nothing") {
+  Site site(num_steps, save_frequency);
+  for (const char* error : {"ENOLCK", "EOPNOTSUPP"}) {
+    CAPTURE(error);
+    site.prepare(Start::fresh);
+    Fault fault;
+    fault.at = 1;
+    fault.error = error;
+    fault.calls = "lock";
+    fault.record = site.workspace() / error;
+    CHECK(site.run(Start::fresh, fault).code == 0);
+    CHECK(file_bytes(fault.record) == "lock .\n");
+    site.check_same();
+  }
+}

@@ -114,6 +114,17 @@ TEST_SUITE("long") {
     }
   }
 
+  TEST_CASE("a run where /proc is not mounted is refused") {
+    if (!can_mount()) return;
+    Site site(num_steps, save_frequency);
+    site.prepare(Start::forced);
+    REQUIRE(::mount("tmpfs", "/proc", "tmpfs", 0, nullptr) == 0);
+    const Outcome outcome = site.run(Start::forced);
+    CHECK(::umount("/proc") == 0);
+    check_failed(outcome, std::vector<std::string>{"/proc must be mounted"});
+    site.check_same();
+  }
+
   TEST_CASE("a folder that is mounted read-only") {
     if (!can_mount()) return;
     Site site(num_steps, save_frequency);

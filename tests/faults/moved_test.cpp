@@ -79,6 +79,40 @@ TEST_CASE("a run whose folder is moved away before some calls harms nothing in i
   check_every(11);
 }
 
+TEST_CASE("a checkpoint of Python is not imported into what took the folder's place") {
+  const Workspace workspace;
+  const fs::path folder = fs::canonical(workspace / "");
+  const auto import = [&](const Fault& fault, LoadedProgram::Conditions conditions) {
+    conditions.environment = environment_of(fault, folder / "run");
+    return LoadedProgram::run(
+        folder, {"import", GREVY_TEST_DATA "/torch/estimator.pt", "--out", "run"}, conditions);
+  };
+  Fault fault;
+  fault.record = workspace / "calls";
+  REQUIRE(import(fault, {}).code == 0);
+  const auto num_calls = static_cast<long>(lines_of(file_bytes(fault.record)).size());
+  REQUIRE(num_calls > 10);
+  fault.action = "stop";
+  for (fault.at = 3; fault.at <= num_calls; fault.at += 5) {
+    CAPTURE(fault.at);
+    for (const char* name : {"run", "moved"}) fs::remove_all(workspace / name);
+    LoadedProgram::Conditions conditions;
+    conditions.meanwhile = [&](pid_t process) {
+      if (!wait_for_stop(process)) return;
+      fs::rename(workspace / "run", workspace / "moved");
+      fs::create_directory(workspace / "run");
+      ::kill(process, SIGCONT);
+    };
+    const Outcome outcome = import(fault, conditions);
+    INFO(outcome.err);
+    CHECK(fs::is_empty(workspace / "run"));
+    if (!workspace.has("moved/summary.json")) {
+      CHECK(outcome.code == 3);
+      CHECK(contains(outcome.err, "run: cannot be written: the run's folder was moved away"));
+    }
+  }
+}
+
 TEST_SUITE("long") {
   TEST_CASE("a run whose folder is moved away before any call harms nothing in its place") {
     check_every(1);

@@ -4,7 +4,8 @@
  *
  *   GREVY_FAULT_FOLDER  absolute, without links: calls on it and in it count; unset: none do
  *   GREVY_FAULT_CALLS   which count, of open (for writing), write, sync, rename (and link),
- *                       unlink, mkdir, truncate, close (of what was opened for writing); unset: all
+ *                       unlink, mkdir, truncate, close (of what was opened for writing), lock;
+ *                       unset: all but lock
  *   GREVY_FAULT_AT      the call that is met, from 1; unset: none, calls are only counted
  *   GREVY_FAULT_ACTION  fail: it fails
  *                       tear: a write takes half, and the next call that counts fails
@@ -12,7 +13,7 @@
  *                       kill: SIGKILL before the call
  *                       kill-torn: SIGKILL after half a write
  *                       stop: SIGSTOP before the call, which is made after SIGCONT
- *   GREVY_FAULT_ERROR   ENOSPC, EIO, EDQUOT, EROFS: what errno is then
+ *   GREVY_FAULT_ERROR   ENOSPC, EIO, EDQUOT, EROFS, ENOLCK, EOPNOTSUPP: what errno is then
  *   GREVY_FAULT_LASTS   1: all calls that count fail from there on
  *   GREVY_FAULT_RECORD  a file that gets a line "KIND PATH [PATH]" for each call
  *   GREVY_FAULT_SIGNAL  a number, sent to the process some time after its first call that counts
@@ -31,15 +32,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
-enum kind { OPEN, WRITE, SYNC, RENAME, UNLINK, MKDIR, TRUNCATE, CLOSE, NUM_KINDS };
-static const char* const kind_names[NUM_KINDS] = {"open",   "write", "sync",     "rename",
-                                                  "unlink", "mkdir", "truncate", "close"};
+enum kind { OPEN, WRITE, SYNC, RENAME, UNLINK, MKDIR, TRUNCATE, CLOSE, LOCK, NUM_KINDS };
+static const char* const kind_names[NUM_KINDS] = {"open",  "write",    "sync",  "rename", "unlink",
+                                                  "mkdir", "truncate", "close", "lock"};
 
 enum action { FAIL, TEAR, SHORT, KILL, KILL_TORN, STOP, NUM_ACTIONS };
 static const char* const action_names[NUM_ACTIONS] = {"fail", "tear",      "short",
@@ -75,7 +77,8 @@ static int error_of(const char* name) {
   static const struct {
     const char* name;
     int number;
-  } errors[] = {{"ENOSPC", ENOSPC}, {"EIO", EIO}, {"EDQUOT", EDQUOT}, {"EROFS", EROFS}};
+  } errors[] = {{"ENOSPC", ENOSPC}, {"EIO", EIO},       {"EDQUOT", EDQUOT},
+                {"EROFS", EROFS},   {"ENOLCK", ENOLCK}, {"EOPNOTSUPP", EOPNOTSUPP}};
   for (size_t i = 0; i < sizeof errors / sizeof *errors; ++i)
     if (strcmp(name, errors[i].name) == 0) return errors[i].number;
   return EIO;
@@ -93,7 +96,7 @@ static void choose_kinds(const char* names) {
   for (int i = 0; i < NUM_KINDS; ++i) {
     char name[32];
     snprintf(name, sizeof name, ",%s,", kind_names[i]);
-    plan.counts[i] = !*names || strstr(list, name);
+    plan.counts[i] = *names ? strstr(list, name) != NULL : i != LOCK;
   }
 }
 
@@ -123,7 +126,8 @@ __attribute__((constructor)) static void begin(void) { faults_begin(); }
 static void resolve(int folder, const char* path, char* result) {
   char start[PATH_MAX] = "";
   int held = -1, used = 0;
-  if (sscanf(path, "/proc/self/fd/%d%n", &held, &used) == 1 && (path[used] == '/' || !path[used])) {
+  if (sscanf(path, "/proc/thread-self/fd/%d%n", &held, &used) == 1 &&
+      (path[used] == '/' || !path[used])) {
     folder = held;
     path += path[used] ? used + 1 : used;
   }
@@ -135,7 +139,7 @@ static void resolve(int folder, const char* path, char* result) {
     if (syscall(SYS_getcwd, start, sizeof start) < 0) *start = 0;
   } else {
     char link[64];
-    snprintf(link, sizeof link, "/proc/self/fd/%d", folder);
+    snprintf(link, sizeof link, "/proc/thread-self/fd/%d", folder);
     const ssize_t length = readlink(link, start, sizeof start - 1);
     start[length > 0 ? length : 0] = 0;
   }
@@ -412,6 +416,11 @@ int remove(const char* path) {
   const int result = (int)syscall(SYS_unlinkat, AT_FDCWD, path, 0);
   if (result == 0 || errno != EISDIR) return result;
   return (int)syscall(SYS_unlinkat, AT_FDCWD, path, AT_REMOVEDIR);
+}
+
+int flock(int descriptor, int operation) {
+  if (judge_opened(LOCK, descriptor, 1) != PASS) return -1;
+  return (int)syscall(SYS_flock, descriptor, operation);
 }
 
 int mkdirat(int folder, const char* path, mode_t mode) {

@@ -9,6 +9,7 @@
 #include <zip.h>
 
 #include <cmath>
+#include <cstdlib>
 #include <limits>
 
 using namespace grevy::tests;
@@ -414,4 +415,34 @@ TEST_CASE("losses that are no numbers stop the run and leave its log readable") 
       with_plugin("throws-int", "criterion", {"throws-int (zoo.throws-int) evaluate: threw"}));
   check_refused(workspace, {"run", "experiment.json", "--out", "vector"},
                 with_plugin("vector-loss", "criterion", {"must be a scalar"}));
+}
+
+TEST_CASE("names of files may be any bytes, but for what is stored as JSON text") {
+  const Workspace workspace;
+  workspace.write_experiment();
+  workspace.write_experiment(Workspace::experiment(), "strange\xff.json");
+  const Outcome done = workspace.grevy({"run", "experiment.json", "--out", "run\xff"});
+  REQUIRE_MESSAGE(done.code == 0, done.err);
+  const std::string summary = workspace.bytes("run\xff/summary.json");
+  check_refused(workspace, {"run", "strange\xff.json", "--out", "run\xff", "--force"},
+                {{}, {"the experiment's path: found \"strange\\xff.json\"; must be UTF-8"}});
+  check_refused(workspace, {"import", "strange\xff.pt", "--out", "run\xff", "--force"},
+                {{}, {"the checkpoint's path: found \"strange\\xff.pt\"; must be UTF-8"}});
+  CHECK(workspace.bytes("run\xff/summary.json") == summary);
+  CHECK(workspace.grevy({"run", "experiment.json", "--out", "run\xff", "--resume"}).code == 0);
+  CHECK(workspace.grevy({"transform", "run\xff", "recording/spikes.npy", "-o", "out.npy"}).code ==
+        0);
+}
+
+TEST_CASE("results that cannot be written are an error") {
+  if (!std::filesystem::exists("/dev/full")) return;
+  const Workspace workspace;
+  for (const std::string command : {"schema", "plugins list --json"}) {
+    CAPTURE(command);
+    const std::string place = (workspace / "").string();
+    const int status = std::system(
+        ("cd " + place + " && " GREVY_PROGRAM " " + command + " >/dev/full 2>complaint").c_str());
+    CHECK(WEXITSTATUS(status) == 3);
+    CHECK(workspace.bytes("complaint") == "grevy: stdout: cannot be written\n");
+  }
 }

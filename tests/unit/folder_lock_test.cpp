@@ -10,7 +10,9 @@
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <sys/syscall.h>
 #include <sys/wait.h>
+#include <thread>
 #include <unistd.h>
 
 using grevy::host::FolderLock;
@@ -100,6 +102,24 @@ TEST_CASE("a process that is killed holds nothing") {
   ::kill(child, SIGKILL);
   ::waitpid(child, nullptr, 0);
   CHECK(refusal(folder.path()).empty());
+}
+
+TEST_CASE("a thread that outlives the first one holds a folder as others do") {
+  const TemporaryFolder folder;
+  const pid_t child = ::fork();
+  if (child == 0) {
+    std::thread([&folder] {
+      while (::access("/proc/self/fd/0", F_OK) == 0) ::usleep(1000);
+      const FolderLock lock(folder.path());
+      std::ofstream(lock.held() / "log.jsonl") << "{}";
+      ::_exit(0);
+    }).detach();
+    ::syscall(SYS_exit, 0);  // of this thread alone
+  }
+  int status = -1;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  CHECK(status == 0);
+  CHECK(grevy::tests::file_bytes(folder / "log.jsonl") == "{}");
 }
 
 TEST_CASE("a folder that is not there is an error") {

@@ -2,7 +2,8 @@
 #include "exchange/exchange_tensors.hpp"
 #include "files/atomic_file.hpp"
 #include "files/file_hash.hpp"
-#include "training/folder_lock.hpp"
+#include "files/utf8_text.hpp"
+#include "training/run_errors.hpp"
 #include "training/run_folder.hpp"
 
 #include <grevy/host/exchange.hpp>
@@ -36,13 +37,17 @@ std::string join(const Notes& parts, const char* between) {
 
 // ---- folder -------------------------------------------------------------------------------------
 
+void check_free(const RunFolder& folder, const ImportOptions& options) {
+  if (!options.force && folder.is_used())
+    refuse(folder.path.string() + ": exists and is not empty; use --force to replace the run");
+}
+
 void check_folder(const ImportOptions& options) {
   const fs::path& folder = options.folder;
   if (folder.empty()) refuse("an imported run needs a folder");
   if (fs::exists(folder) && !fs::is_directory(folder))
     refuse(folder.string() + ": is a file; a run needs a folder");
-  if (!options.force && RunFolder(folder).is_used())
-    refuse(folder.string() + ": exists and is not empty; use --force to replace the run");
+  check_free(RunFolder(folder), options);
 }
 
 void make_folder(const fs::path& folder) {
@@ -130,7 +135,7 @@ class Import {
 
   json describe_run(const Trainer& trainer, std::size_t num_tensors) {
     json& document = report_.document;
-    document = {{"file", fs::absolute(file_).string()},
+    document = {{"file", require_utf8(fs::absolute(file_).string(), "the checkpoint's path: ")},
                 {"folder", options_.folder.string()},
                 {"form", to_text(checkpoint_.form)},
                 {"version", checkpoint_.version},
@@ -155,17 +160,24 @@ class Import {
   }
 
   void write(const Trainer& trainer, const std::string& log, json summary) const {
-    const fs::path& folder = options_.folder;
-    make_folder(folder);
-    const FolderLock lock(folder);
-    check_folder(options_);  // another one may have filled it meanwhile
-    remove_files(RunFolder(folder).leftovers());
-    remove_files(RunFolder(folder).files());
-    write_json(folder / "experiment.json", trainer.experiment().document());
-    write_file_atomically(folder / "log.jsonl", {log});
-    trainer.save(folder / "checkpoint.safetensors");
+    make_folder(options_.folder);
+    const FolderLock lock(options_.folder);
     summary["plugins"] = trainer.plugins();
-    write_json(folder / "summary.json", summary);
+    while_writing(lock, [&] {
+      const RunFolder folder(lock.held());
+      check_free(folder, options_);  // another one may have filled it meanwhile
+      remove_files(folder.leftovers());
+      remove_files(folder.files());
+      const auto put = [&](const fs::path& file, auto&& write) {
+        lock.require_in_place();
+        write(file);
+      };
+      put(folder.experiment(),
+          [&](const fs::path& file) { write_json(file, trainer.experiment().document()); });
+      put(folder.log(), [&](const fs::path& file) { write_file_atomically(file, {log}); });
+      put(folder.checkpoint(), [&](const fs::path& file) { trainer.save(file); });
+      put(folder.summary(), [&](const fs::path& file) { write_json(file, summary); });
+    });
   }
 
   Host& host_;
@@ -187,6 +199,7 @@ void append(std::string& text, const char* title, const json& notes) {
 }  // namespace
 
 ImportReport import_checkpoint(Host& host, const fs::path& pt_file, const ImportOptions& options) {
+  require_utf8(pt_file.string(), "the checkpoint's path: ");
   try {
     return Import(host, pt_file, options).run();
   } catch (const fs::filesystem_error& e) {

@@ -3,6 +3,7 @@
 #include "experiment/schema.hpp"
 #include "experiment/schema_keywords.hpp"
 #include "experiment/short_form.hpp"
+#include "files/utf8_text.hpp"
 
 #include <grevy/host/array.hpp>
 #include <grevy/host/experiment.hpp>
@@ -62,6 +63,16 @@ void make_absolute(json& spec, const fs::path& folder) {
   file = fs::absolute(folder / file.get<std::string>()).lexically_normal().string();
 }
 
+// All of it is stored as JSON text: paths that were made absolute, and what an application gives,
+// are any bytes.
+void require_text(const json& document, const std::string& file) {
+  const json flat = document.flatten();
+  for (const auto& [place, value] : flat.items()) {
+    require_utf8(place, file + ": ");
+    if (value.is_string()) require_utf8(value.get<std::string>(), file + ": " + place + ": ");
+  }
+}
+
 // Texts of a label in all sessions, sorted; empty where it is no text.
 std::vector<std::string> classes_of(const std::vector<ArraySpec>& specs) {
   std::set<std::string> texts;
@@ -104,6 +115,7 @@ std::string escape(std::string name) {
 
 Experiment::Experiment(const Host& host, json document, fs::path file)
     : document_(std::move(document)), file_(std::move(file)) {
+  require_utf8(file_.string(), "the experiment's path: ");
   try {
     document_ = expand_short_forms(std::move(document_));
   } catch (const Error& e) {
@@ -129,6 +141,7 @@ Experiment::Experiment(const Host& host, json document, fs::path file)
     if (!document_[key].is_null())
       check_component(host, kind, document_[key], file_.string(), "/" + std::string(key));
   make_paths_absolute();
+  require_text(document_, file_.string());
   at_place("/device", [&] { parse_device(device()); });
 }
 

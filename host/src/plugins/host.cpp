@@ -10,7 +10,9 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <deque>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <optional>
 
@@ -48,16 +50,19 @@ struct Host::Impl {
 
   HostOptions options;
   Catalogue catalogue;
-  // The host as the components of a run see it: those that they make obey the run's list as well.
+  // The host as the components of a run see it: those that they make obey the run's list as well,
+  // and are of plugins that the run uses.
   struct View {
     Impl* impl = nullptr;
-    const PluginHashes* allowed = nullptr;
+    std::optional<PluginHashes> allowed;
+    std::weak_ptr<UsedPlugins> used;  // a view whose run is gone serves the next one
     grevy_host table{};
   };
   // What making components changes. Recursive: they make others.
   mutable std::recursive_mutex mutex;
   std::map<fs::path, Library> libraries;  // those that have been opened
-  std::map<std::optional<PluginHashes>, View> views;
+  std::deque<View> views;                 // stable addresses
+  const std::shared_ptr<UsedPlugins> of_no_run = std::make_shared<UsedPlugins>();
   int depth = 0;  // of components that make components
 
   void add(const grevy_plugin* given, bool override_names) {
@@ -113,7 +118,7 @@ struct Host::Impl {
     const Found found = catalogue.find(kind, name);
     const std::string_view plain = name.substr(name.rfind('/') + 1);
     const bool family = found.component->name.find('{') != std::string::npos;
-    const Library& library = open(*found.plugin, view.allowed);
+    const Library& library = open(*found.plugin, view.allowed ? &*view.allowed : nullptr);
     Made made{{library.table(kind, found.component->name), nullptr},
               family ? std::string(plain) : found.component->name,
               found.plugin->id};
@@ -124,7 +129,7 @@ struct Host::Impl {
     args.options = detail::text_of(merged);
     // Every table begins as this one does: size, create, destroy.
     const auto* common = static_cast<const grevy_criterion_table*>(made.instance.table);
-    note_use(*found.plugin);
+    if (const auto used = view.used.lock()) used->add(found.plugin->file);
     ++depth;
     struct Leave {
       int& depth;
@@ -141,11 +146,18 @@ struct Host::Impl {
 
   const View& view_of(const std::optional<PluginHashes>& allowed) {
     const std::lock_guard lock(mutex);
-    const auto [at, is_new] = views.try_emplace(allowed);
-    View& view = at->second;
-    if (!is_new) return view;
+    const std::shared_ptr<UsedPlugins> run = UsedPlugins::current();
+    const std::shared_ptr<UsedPlugins>& used = run ? run : of_no_run;
+    View* free = nullptr;
+    for (View& view : views) {
+      if (view.allowed != allowed) continue;
+      if (view.used.lock() == used) return view;
+      if (view.used.expired()) free = &view;
+    }
+    View& view = free != nullptr ? *free : views.emplace_back();
     view.impl = this;
-    view.allowed = at->first ? &*at->first : nullptr;
+    view.allowed = allowed;
+    view.used = used;
     fill(view.table, view);
     return view;
   }

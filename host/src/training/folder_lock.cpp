@@ -13,8 +13,9 @@
 namespace grevy::host {
 namespace {
 
+// Not /proc/self: that is the first thread, which may have ended before this one.
 std::filesystem::path name_of(int descriptor) {
-  return "/proc/self/fd/" + std::to_string(descriptor);
+  return "/proc/thread-self/fd/" + std::to_string(descriptor);
 }
 
 bool leads_to(const std::filesystem::path& name, int descriptor) {
@@ -34,7 +35,11 @@ FolderLock::FolderLock(const std::filesystem::path& folder)
   if (descriptor_ < 0)
     throw Error(ErrorCode::io,
                 folder.string() + ": cannot be opened: " + std::generic_category().message(errno));
-  if (!leads_to(held_, descriptor_)) held_ = folder_;
+  if (!leads_to(held_, descriptor_)) {
+    ::close(descriptor_);
+    throw Error(ErrorCode::io, folder.string() + ": cannot be held: there is no " + held_.string() +
+                                   "; /proc must be mounted");
+  }
   if (::flock(descriptor_, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) return;
   ::close(descriptor_);
   throw Error(ErrorCode::invalid_state,
@@ -63,7 +68,6 @@ std::filesystem::path FolderLock::path_now() const {
 
 std::string FolderLock::named(std::string text) const {
   const std::string from = held_.string(), to = folder_.string();
-  if (from == to) return text;
   for (std::size_t at = text.find(from); at != std::string::npos; at = text.find(from, at)) {
     const std::size_t end = at + from.size();
     const bool is_other = end < text.size() && std::isdigit(static_cast<unsigned char>(text[end]));

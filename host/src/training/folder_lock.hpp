@@ -11,7 +11,8 @@ namespace grevy::host {
 // and leaves nothing behind. File systems without locks lock nothing.
 class FolderLock {
  public:
-  // Errors: invalid_state when another run, in this process or another, holds the folder; io.
+  // Errors: invalid_state when another run, in this process or another, holds the folder; io, also
+  // where /proc is not mounted.
   explicit FolderLock(const std::filesystem::path& folder);
   ~FolderLock();
   FolderLock(const FolderLock&) = delete;
@@ -25,7 +26,7 @@ class FolderLock {
   std::filesystem::path path_now() const;
 
   // A name that leads to the folder wherever it is by now, and never to one that took its place;
-  // the given one where the system has no such names.
+  // for threads of this process alone.
   const std::filesystem::path& held() const { return held_; }
   // A text about files under held(), with the name that people gave.
   std::string named(std::string text) const;

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <numeric>
 #include <optional>
+#include <set>
 
 namespace grevy::host {
 namespace {
@@ -24,27 +25,21 @@ void append(NamedTensors& all, const std::string& prefix, const NamedTensors& te
   for (const NamedTensor& t : tensors) all.push_back({prefix + t.name, t.tensor, t.trained});
 }
 
-// The digits of "sha256:...".
-std::string without_scheme(const std::string& hash) { return hash.substr(hash.find(':') + 1); }
-
 std::optional<PluginHashes> allowed_plugins(const Experiment& experiment) {
   const json& list = experiment.at("/plugins");
   if (list.is_null()) return std::nullopt;
   return list.get<PluginHashes>();
 }
 
-// null: linked into the application, not in a file.
-json hash_of(const Host& host, const PluginManifest& plugin) {
-  const std::string hash = host.hash(plugin);
-  return hash.empty() ? json(nullptr) : json(without_scheme(hash));
-}
-
 }  // namespace
 
 Network::Network(Host& the_host, const Experiment& the_experiment, at::Device device,
                  const std::vector<std::int64_t>& the_num_inputs)
-    : host(the_host), experiment(the_experiment), num_inputs(the_num_inputs) {
-  const UsedPlugins used;
+    : host(the_host),
+      experiment(the_experiment),
+      num_inputs(the_num_inputs),
+      used_(std::make_shared<UsedPlugins>()) {
+  const UsedPlugins::Scope scope(used_);
   CreateOptions create = create_options(device);
   experiment.at_place("/solver", [&] {
     const json& spec = experiment.at("/solver");
@@ -68,7 +63,6 @@ Network::Network(Host& the_host, const Experiment& the_experiment, at::Device de
   });
   if (solver_info.num_positives == 0) solver_info.num_positives = num_losses();
   collect_tensors();
-  used_ = used.files();
 }
 
 std::size_t Network::model_of(std::int64_t session) const {
@@ -198,14 +192,16 @@ void Network::warn_about_length() const {
 }
 
 json Network::plugins() const {
+  const std::set<std::filesystem::path> used = used_->files();
   json list = json::array();
   for (const PluginManifest& plugin : host.plugins())
-    if (used_.count(plugin.file) != 0)
-      list.push_back({{"id", plugin.id},
-                      {"version", plugin.version},
-                      {"file", plugin.file.string()},
-                      {"sha256", hash_of(host, plugin)}});
+    if (used.count(plugin.file) != 0) list.push_back(describe_plugin(host, plugin));
   return list;
+}
+
+void Network::take_over_plugins(const json& stored) {
+  for (const json& description : stored)
+    if (const PluginManifest* plugin = find_unchanged(host, description)) used_->add(plugin->file);
 }
 
 }  // namespace grevy::host

@@ -7,12 +7,13 @@
 
 #include <nlohmann/json.hpp>
 
-#include <filesystem>
-#include <set>
+#include <memory>
 #include <string>
 #include <vector>
 
 namespace grevy::host {
+
+class UsedPlugins;
 
 class Network {
  public:
@@ -42,9 +43,12 @@ class Network {
   // A line in the log where the criterion is meant for other embeddings than the model's.
   void warn_about_length() const;
 
-  // Which plugins the experiment's components come from, and those that they make themselves, with
-  // the hashes of their files.
+  // Which plugins the experiment's components come from, and those that they have made themselves
+  // so far, with the hashes of their files.
   nlohmann::json plugins() const;
+  // What a checkpoint says of plugins: those that the host has as they were then count as used,
+  // also where components have not asked for them yet.
+  void take_over_plugins(const nlohmann::json& stored);
 
   Host& host;
   const Experiment& experiment;
@@ -67,7 +71,7 @@ class Network {
   std::int64_t num_losses() const;
 
   NamedTensors tensors_;
-  std::set<std::filesystem::path> used_;  // plugins' files
+  std::shared_ptr<UsedPlugins> used_;
 };
 
 }  // namespace grevy::host

@@ -39,16 +39,16 @@ void check_folder(const RunFolder& folder, const RunOptions& options) {
 
 // A folder that another run has made and filled meanwhile is not emptied.
 void prepare(const RunFolder& folder, const RunOptions& options, std::optional<FolderLock>& lock) {
-  if (lock) {
-    lock->require_in_place();
-  } else {
+  const bool is_new = !lock;
+  if (is_new) {
     std::error_code error;
     fs::create_directories(folder.path, error);
     if (error)
       throw Error(ErrorCode::io, folder.path.string() + ": cannot be made: " + error.message());
     lock.emplace(folder.path);
   }
-  with_names(*lock, [&] {
+  while_writing(*lock, [&] {
+    if (!is_new) lock->require_in_place();
     const RunFolder held(lock->held());
     remove_files(held.leftovers());
     if (options.resume) return;
@@ -159,10 +159,13 @@ class Run {
   void train() {
     FitCallbacks callbacks;
     callbacks.should_stop = options_.should_stop;
+    // Solvers see what these throw.
     callbacks.on_checkpoint = [&](std::int64_t step) {
-      if (step != stored_) store(false);
+      if (step != stored_) with_names(*lock_, [&] { store(false); });
     };
-    callbacks.on_step = [&](const StepReport& report) { take(report); };
+    callbacks.on_step = [&](const StepReport& report) {
+      with_names(*lock_, [&] { take(report); });
+    };
     const Clock clock;
     finished_ = trainer_->fit(callbacks);
     seconds_ = clock.seconds();
@@ -218,6 +221,7 @@ class Run {
     document = describe(*trainer_, data_, state_);
     if (!first_.is_null()) document["training"] = {{"first", first_}, {"last", last_}};
     if (finished_) embed_and_evaluate(document);
+    document["plugins"] = trainer_->plugins();  // the evaluation may have asked for others
     document["finished"] = summary.finished = finished_;
     describe_use(*trainer_, {total_.seconds(), seconds_, trainer_->step() - first_step_}, document);
     document["memory"] = describe(memory_);

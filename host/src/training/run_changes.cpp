@@ -1,7 +1,10 @@
 #include "training/run_changes.hpp"
 
+#include "plugins/used_plugins.hpp"
+
 #include <ATen/Parallel.h>
 
+#include <algorithm>
 #include <set>
 
 namespace grevy::host {
@@ -19,6 +22,28 @@ json stored_document(const json& info, const Host& host) {
   }
 }
 
+// The first of an id; null where there is none.
+const PluginManifest* find_plugin(const Host& host, const json& id) {
+  const auto& plugins = host.plugins();
+  const auto at = std::find_if(plugins.begin(), plugins.end(),
+                               [&](const PluginManifest& plugin) { return plugin.id == id; });
+  return at != plugins.end() ? &*at : nullptr;
+}
+
+// The plugins of the components, and those of the run that they may ask for later, as the host has
+// them.
+json plugins_now(const json& stored, const Host& host, const Trainer& trainer) {
+  json now = trainer.plugins();
+  for (const json& before : stored) {
+    const auto is_it = [&](const json& plugin) { return plugin.at("id") == before.at("id"); };
+    if (std::any_of(now.begin(), now.end(), is_it)) continue;
+    const PluginManifest* plugin = find_unchanged(host, before);
+    if (plugin == nullptr) plugin = find_plugin(host, before.at("id"));
+    if (plugin != nullptr) now.push_back(describe_plugin(host, *plugin));
+  }
+  return now;
+}
+
 }  // namespace
 
 std::vector<Change> changes_since(const json& info, const Host& host, const Trainer& trainer,
@@ -33,7 +58,8 @@ std::vector<Change> changes_since(const json& info, const Host& host, const Trai
   std::vector<Change> found = experiment_changes(stored, wanted);
   const RunState before = RunState::from_json(info.value("run", json()));
   for (Change& change : data_changes(before.data, data)) found.push_back(std::move(change));
-  for (Change& change : plugin_changes(info.at("plugins"), trainer.plugins()))
+  for (Change& change :
+       plugin_changes(info.at("plugins"), plugins_now(info.at("plugins"), host, trainer)))
     found.push_back(std::move(change));
   return found;
 }

@@ -68,8 +68,7 @@ json describe(const Trainer& trainer, const TrainingData& data, const RunState& 
       {"criterion", trainer.criterion().component()},
       {"solver", trainer.solver().component()},
       {"step", trainer.step()},
-      {"skipped_steps", trainer.num_skipped()},
-      {"plugins", trainer.plugins()}};
+      {"skipped_steps", trainer.num_skipped()}};
   if (state.best) document["best"] = {{"step", state.best->step}, {"validation", state.best->loss}};
   if (!state.allowed.empty()) document["allowed"] = state.allowed;
   json recordings = json::array();

@@ -94,8 +94,7 @@ NamedTensors Trainer::Impl::all_tensors() const {
 }
 
 const json& Trainer::Impl::plugins() {
-  if (plugin_list.is_null()) plugin_list = network.plugins();
-  return plugin_list;
+  return plugin_list = network.plugins();  // components may have made others since
 }
 
 void Trainer::Impl::save(const std::filesystem::path& file, const json& run) {
@@ -138,6 +137,7 @@ void Trainer::Impl::load(const StoredTensors& content, const json& stored) {
   std::map<std::string, Random::State> states;
   for (const auto& [name, words] : stored.at("generators").items())
     states[name] = parse_words(words);
+  network.take_over_plugins(stored.at("plugins"));
   restore(all_tensors(), content);
   step = steps;
   optimizer->set_num_steps(of_optimizer);

@@ -59,8 +59,16 @@ std::shared_ptr<const ConvStack> Convolutions::snapshot(bool normalized) const {
 at::Tensor Convolutions::buffer(std::size_t size) {
   const auto wanted = static_cast<std::int64_t>(size);
   constexpr std::size_t most = 8;
-  for (at::Tensor& known : buffers_)
-    if (known.use_count() == 1 && known.numel() >= wanted) return known;
+  at::Tensor* free = nullptr;
+  for (at::Tensor& known : buffers_) {
+    if (known.use_count() != 1) continue;
+    if (known.numel() >= wanted) return known;
+    free = &known;
+  }
+  if (free != nullptr) {  // batches overlap a little less or more
+    free->reset();
+    return *free = at::empty({wanted}, at::kFloat);
+  }
   if (buffers_.size() == most) buffers_.clear();
   buffers_.push_back(at::empty({wanted}, at::kFloat));
   return buffers_.back();

@@ -54,6 +54,8 @@ TEST_CASE("without limits the machine's memory counts") {
   system.has_available(2048);
   CHECK(system.available() == 2 * mb);
   system.put("proc/self/cgroup", "0::/a/b\n");
+  system.put("sys/fs/cgroup/a/memory.max", "5\n");  // and no word of what is used
+  CHECK(system.available() == 2 * mb);
   system.put("sys/fs/cgroup/a/b/memory.max", "max\n");
   system.put("sys/fs/cgroup/a/b/memory.current", "5\n");
   CHECK(system.available() == 2 * mb);
@@ -78,7 +80,7 @@ TEST_CASE("the tightest control group counts, without pages of files that can be
 TEST_CASE("control groups of version 1") {
   const System system;
   system.has_available(1 << 20);
-  system.put("proc/self/cgroup", "12:cpu:/a\nodd line\n5:cpuset,memory:/job\n");
+  system.put("proc/self/cgroup", "12:cpu:/a\nodd line\n3:odd\n5:cpuset,memory:/job\n");
   system.put("sys/fs/cgroup/memory/job/memory.limit_in_bytes", std::to_string(70 * mb));
   system.put("sys/fs/cgroup/memory/job/memory.usage_in_bytes", std::to_string(30 * mb));
   CHECK(system.available() == 40 * mb);
@@ -125,4 +127,17 @@ TEST_CASE("a need that cannot be met is refused with its parts and what to lower
   CHECK(refusal(estimate, 400 * mb) ==
         "needs about 401 MB of memory (activations 300 MB, batches 100 MB), but 400 MB are "
         "available; lower /training/batch_size");
+}
+
+TEST_CASE("what to lower is named once each, and not where nothing helps") {
+  MemoryEstimate estimate;
+  estimate.parts = {{"a", 4 * mb, "/x", false},
+                    {"b", 3 * mb, "", false},
+                    {"c", 2 * mb, "/y", false},
+                    {"d", 1 * mb, "/x", false}};
+  CHECK(refusal(estimate, 9 * mb) ==
+        "needs about 10 MB of memory (a 4 MB, b 3 MB, c 2 MB, d 1 MB), but 9 MB are available; "
+        "lower /x, /y");
+  estimate.parts = {{"a", 4 * mb, "", false}};
+  CHECK(refusal(estimate, 3 * mb) == "needs about 4 MB of memory (a 4 MB), but 3 MB are available");
 }

@@ -2,7 +2,7 @@
 
 #include "sampling/sampling_spec.hpp"
 #include "training/memory_probe.hpp"
-#include "training/trial_batch.hpp"
+#include "training/memory_step.hpp"
 
 #include <algorithm>
 #include <fstream>
@@ -16,7 +16,6 @@ namespace {
 constexpr double bytes_of_float = sizeof(float);
 constexpr const char* step_part = "activations";  // given back after the step
 constexpr const char* loss_part = "loss";
-constexpr const char* solver_part = "solver";
 
 std::int64_t resident_bytes() {
   std::ifstream stream("/proc/self/statm");
@@ -30,15 +29,16 @@ std::int64_t resident_bytes() {
 bool is_of_file(const void* memory) {
   const auto wanted = reinterpret_cast<std::uintptr_t>(memory);
   std::ifstream stream("/proc/self/maps");
+  bool found = false;
   for (std::string line; std::getline(stream, line);) {
     std::istringstream words(line);
     std::uintptr_t begin = 0, end = 0;
     char dash = 0;
     std::string permissions, offset, device, inode;
     words >> std::hex >> begin >> dash >> end >> permissions >> offset >> device >> inode;
-    if (wanted >= begin && wanted < end) return inode != "0";
+    if (wanted >= begin && wanted < end) found = inode != "0";
   }
-  return false;
+  return found;
 }
 
 std::int64_t whole(double bytes) { return static_cast<std::int64_t>(bytes); }
@@ -69,14 +69,6 @@ double label_bytes(const SamplingSpec& spec, const std::vector<Recording>& sessi
   return bytes;
 }
 
-// Samples of a step, per session.
-struct StepSize {
-  double reference = 0, negative = 0;
-  double sets = 0;  // of positives that are embedded
-  double windows() const { return reference * (1 + sets) + negative; }
-  double most() const { return std::max(reference, negative); }
-};
-
 class Estimator {
  public:
   Estimator(const Network& network, const Experiment& experiment)
@@ -87,154 +79,66 @@ class Estimator {
 
   MemoryEstimate make(const std::vector<Recording>& train, const std::vector<Recording>& held_out) {
     const SamplingSpec spec = resolve_sampling(experiment_, train);
+    const double mapped = mapped_bytes(train, held_out);
+    MemoryEstimate estimate;
+    // The recordings have been read, and the network is given back.
+    estimate.in_use = std::max<std::int64_t>(
+        resident_bytes() - whole(mapped + bytes_of(network_.tensors(), false)), 0);
     const bool validates = !experiment_.at("/training/valid_frequency").is_null();
     double labels = label_bytes(spec, train), batches = 0;
     if (validates) labels += label_bytes(spec, held_out);
     for (std::size_t s = 0; s < train.size(); ++s)
-      batches +=
-          batch_bytes(size_of(spec, train[s]), static_cast<std::int64_t>(s), train[s], validates);
-    MemoryEstimate estimate;
-    estimate.parts = {{"recording", whole(mapped_bytes(train, held_out)), "", true},
+      batches += batch_bytes(spec, size_of_step(network_, spec, train, s), train[s], validates);
+    estimate.parts = {{"recording", whole(mapped), "", true},
                       {"label search", whole(labels), "", false},
                       {"batches", whole(batches), "/training/batch_size", false}};
     // Another device has activations and gradients in a memory of its own.
     if (device_.is_cpu()) add_step(spec, train, estimate.parts);
-    estimate.in_use = resident_bytes();
     return estimate;
   }
 
  private:
   void add_step(const SamplingSpec& spec, const std::vector<Recording>& train,
                 std::vector<MemoryPart>& parts) {
-    std::vector<StepSize> sizes;
-    double references = 0;
-    for (std::size_t s = 0; s < train.size(); ++s) {
-      rows_.push_back(row_of(static_cast<std::int64_t>(s)));
-      sizes.push_back(size_of(spec, train[s]));
-      references += sizes.back().reference / static_cast<double>(train.size());
-    }
+    const StepUse use = use_of_training_step(network_, spec, train);
     const char* of_batch = solver_.full_batch ? "/model/num_units" : "/training/batch_size";
     const char* of_loss = solver_.full_batch ? "" : of_batch;
-    const double beyond = beyond_for_reference(spec, train) * references;
-    parts.push_back(
-        {"gradients and optimiser", whole(optimizer_bytes()), "/model/num_units", false});
-    parts.push_back({step_part, whole(activation_bytes(sizes)), of_batch, false});
-    parts.push_back({loss_part, whole(loss_bytes(sizes, spec)), of_loss, false});
-    parts.push_back({solver_part, whole(beyond), of_batch, false});
-  }
-
-  // Sizes of a step, one per session.
-  double activation_bytes(const std::vector<StepSize>& sizes) const {
-    double held = 0, most = 0;
-    for (std::size_t s = 0; s < (network_.is_joined() ? 1 : sizes.size()); ++s) {
-      const StepSize& size = sizes[s];
-      const double all = solver_.full_batch ? size.reference : size.windows();
-      const double at_once = solver_.full_batch ? size.reference : size.most();
-      held += rows_[s].held * all;
-      most = std::max(most, (rows_[s].most - rows_[s].held) * at_once);
-    }
-    return held + most;
-  }
-
-  // What a step takes for each reference of a session beyond embeddings and losses, a graph of
-  // gradients for a Jacobian, say: seen in two small steps.
-  double beyond_for_reference(const SamplingSpec& spec, const std::vector<Recording>& train) const {
-    constexpr std::int64_t few = 8;
-    beyond(few, spec, train);  // what is made once
-    const double more = beyond(2 * few, spec, train) - beyond(few, spec, train);
-    return std::max(more / static_cast<double>(few), 0.0);
-  }
-
-  double beyond(std::int64_t count, const SamplingSpec& spec,
-                const std::vector<Recording>& train) const {
-    std::vector<TrialSamples> samples;
-    std::vector<StepSize> sizes;
-    for (const Recording& session : train) {
-      TrialSamples some{{}, count};
-      for (std::int64_t i = 0; i < count; ++i) some.references.push_back(i % session.num_samples());
-      samples.push_back(some);
-      StepSize size = size_of(spec, session);
-      size.reference = static_cast<double>(count);
-      size.negative = solver_.supervised ? 0 : size.reference;
-      sizes.push_back(size);
-    }
-    const FixedLoader loader(trial_batches(network_, device_, spec, train, samples));
-    const double step = use_of_step(*network_.solver, network_.tensors(), loader.table()).most;
-    return step - activation_bytes(sizes) - loss_bytes(sizes, spec);
-  }
-
-  StepSize size_of(const SamplingSpec& spec, const Recording& session) const {
-    const auto samples = static_cast<double>(session.num_samples());
-    StepSize size;
-    size.reference = solver_.full_batch ? samples : static_cast<double>(experiment_.batch_size());
-    size.negative = solver_.full_batch ? samples : static_cast<double>(experiment_.num_negatives());
-    if (solver_.supervised) size.negative = 0;
-    size.sets = static_cast<double>(spec.positives.size());
-    return size;
+    parts.push_back({"gradients", whole(gradient_bytes() + use.copies), "/model/num_units", false});
+    parts.push_back({"kept activations", whole(use.kept), of_batch, false});
+    parts.push_back({step_part, whole(use.activations - use.kept), of_batch, false});
+    parts.push_back({loss_part, whole(use.loss), of_loss, false});
   }
 
   // Two sets of buffers: those of the step in progress and those of the next one.
-  double batch_bytes(const StepSize& size, std::int64_t session, const Recording& recording,
+  double batch_bytes(const SamplingSpec& spec, const StepSize& size, const Recording& recording,
                      bool validates) const {
-    const double indices = size.windows() * sizeof(std::int64_t);
+    const auto count = static_cast<double>(size.windows());
+    const double indices = count * sizeof(std::int64_t);
     if (solver_.full_batch) return 3 * indices;
-    const auto window =
-        static_cast<double>(network_.info(session).offset.length() * recording.num_channels());
-    const double windows = size.windows() * window * bytes_of_float;
-    const bool masked = !experiment_.at("/sampling/masks").empty();
-    // Sample numbers in place of windows, as the Loader decides it.
-    if (network_.takes_samples() && !masked && !network_.is_joined())
-      return (validates ? 2 : 1) * 3 * indices;
-    const double copies = 2 + (masked ? 2 : 0) + (network_.is_joined() ? 1 : 0);
+    if (gives_samples(network_, spec)) return (validates ? 2 : 1) * 3 * indices;
+    const double windows =
+        count * static_cast<double>(size.length * recording.num_channels()) * bytes_of_float;
+    const double copies = 2 + (spec.masks.empty() ? 0 : 2) + (network_.is_joined() ? 1 : 0);
     return (validates ? 2 : 1) * copies * windows + indices;
   }
 
-  MemoryUse row_of(std::int64_t session) const {
-    const ModelInfo& info = network_.info(session);
-    const std::size_t number = network_.model_of(session);
-    MemoryUse row = use_of_row(*network_.models[number], info, solver_.full_batch, true);
-    if (network_.reference_models.empty()) return row;
-    const MemoryUse other =
-        use_of_row(*network_.reference_models[number], info, solver_.full_batch, true);
-    return {std::max(row.held, other.held), std::max(row.most, other.most)};
-  }
-
-  double loss_bytes(const std::vector<StepSize>& sizes, const SamplingSpec& spec) const {
-    if (solver_.supervised) return 0;
-    double references = 0, negatives = 0;
-    for (const StepSize& size : sizes) {
-      references += size.reference;
-      negatives += size.negative;
-    }
-    const CriterionInfo info = network_.criterion->info();
-    const std::size_t losses = info.parts_are_losses ? info.parts.size() : 1;
-    const MemoryUse use = use_of_loss(*network_.criterion, losses, whole(references),
-                                      whole(negatives), network_.infos.front().num_output);
-    const double times = info.parts_are_losses ? 1 : static_cast<double>(spec.positives.size());
-    return use.most + (times - 1) * use.held;
-  }
-
-  double optimizer_bytes() const {
-    double parameters = 0, all = 0;
-    for (const NamedTensor& t : network_.tensors()) {
-      const auto bytes = static_cast<double>(t.tensor.nbytes());
-      all += bytes;
-      if (t.trained) parameters += bytes;
-    }
-    const double moments = experiment_.at("/optimizer/amsgrad").get<bool>() ? 3 : 2;
+  // With what is kept to go back to where non-finite steps are left out. The optimiser's own state
+  // is there already.
+  double gradient_bytes() const {
+    const double trained = bytes_of(network_.tensors(), true);
     const bool keeps = experiment_.at("/training/non_finite") == "skip";
-    return parameters * (1 + moments) + (keeps ? all + moments * parameters : 0);
+    const double moments = experiment_.at("/optimizer/amsgrad").get<bool>() ? 3 : 2;
+    return trained + (keeps ? bytes_of(network_.tensors(), false) + moments * trained : 0);
   }
 
   const Network& network_;
   const Experiment& experiment_;
   const SolverInfo& solver_;
   at::Device device_;
-  std::vector<MemoryUse> rows_;  // of each session's model
 };
 
-// Windows of both sides beside each other, those of the reference in float64 thrice: converted,
-// scaled, and an intermediate.
+// Windows of both sides beside each other, those of the reference in float64 thrice (converted,
+// scaled, and an intermediate) or once beside a block of distances to them.
 double decoding_bytes(const Trainer& trainer, const TrainingData& data, std::size_t session) {
   if (data.held_out.empty() || data.whole[session].labels().empty()) return 0;
   const auto most = trainer.experiment().at("/evaluation/max_samples").get<std::int64_t>();
@@ -243,9 +147,11 @@ double decoding_bytes(const Trainer& trainer, const TrainingData& data, std::siz
   };
   const ModelInfo info = trainer.model_info(static_cast<std::int64_t>(session));
   const auto window = static_cast<double>(info.offset.length() * info.num_input);
-  constexpr double blocks = 3.0 * (32 << 20);
   const double train = rows(data.train), held_out = rows(data.held_out);
-  return window * ((2 * train + held_out) * bytes_of_float + 3 * train * sizeof(double)) + blocks;
+  const double compared = std::min(held_out, std::max((32 << 20) / (train * sizeof(double)), 1.0));
+  const double block = compared * (train + 2 * window);
+  return window * (train + held_out) * bytes_of_float +
+         sizeof(double) * (train * window + std::max(2 * train * window, block));
 }
 
 // Sessions with the channels of all: while one is embedded, and while the held-out parts are kept
@@ -288,20 +194,29 @@ MemoryEstimate with_evaluation(MemoryEstimate training, const Trainer& trainer,
   for (std::size_t s = 0; s < data.whole.size(); ++s) {
     const auto session = static_cast<std::int64_t>(s);
     const ModelInfo info = trainer.model_info(session);
-    const double rows =
+    const auto rows =
         static_cast<double>(std::min(TransformOptions().chunk, data.whole[s].num_samples()));
     const ModelRef model = trainer.model(session);
-    const double embedding = use_of_row(model, info, true, false).most * rows;
+    // Samples are copied where rows are added at both ends.
+    const double samples = 2 * bytes_of_float * static_cast<double>(info.num_input);
+    const double embedding = (use_of_row(model, info) + samples) * rows;
     model.set_training(true);
     most = std::max({most, lined_up.embedded + embedding,
                      lined_up.evaluated + decoding_bytes(trainer, data, s)});
   }
   for (const MemoryPart& part : training.parts)
-    if (part.name == step_part || part.name == loss_part || part.name == solver_part)
-      most -= static_cast<double>(part.bytes);
+    if (part.name == step_part || part.name == loss_part) most -= static_cast<double>(part.bytes);
   training.parts.push_back(
       {"evaluation beyond a step", whole(std::max(most, 0.0)), "/evaluation/max_samples", false});
   return training;
+}
+
+std::optional<std::int64_t> available_for(const MemoryEstimate& estimate) {
+  const std::optional<std::int64_t> available = available_memory();
+  if (!available) return available;
+  std::int64_t taken = resident_bytes() - estimate.in_use;
+  for (const MemoryPart& part : estimate.parts) taken -= part.mapped ? part.bytes : 0;
+  return *available + std::clamp<std::int64_t>(taken, 0, estimate.needed());
 }
 
 }  // namespace grevy::host

@@ -5,8 +5,10 @@
 #include <torch/types.h>
 
 #include <algorithm>
-#include <cmath>
+#include <malloc.h>
 #include <memory>
+#include <mutex>
+#include <unordered_set>
 
 namespace grevy::host {
 namespace {
@@ -20,75 +22,84 @@ struct TotalOf<void (Class::*)(void*, std::int64_t, Total, Total, c10::Device)> 
 };
 using Total = TotalOf<decltype(&c10::MemoryReportingInfoBase::reportMemoryUsage)>::Type;
 
-// Counts what LibTorch allocates on the thread where it is installed.
+// Bytes that malloc has given out, all threads together; 0 where it does not say.
+double given_out() {
+#if defined(__GLIBC__) && __GLIBC_PREREQ(2, 33)
+  const struct mallinfo2 info = ::mallinfo2();
+  return static_cast<double>(info.uordblks) + static_cast<double>(info.hblkhd);
+#else
+  return 0;
+#endif
+}
+
+// Counts what LibTorch allocates on the thread where it is installed; what was there before and is
+// freed now does not count. What is allocated beside it is looked at now and then, as that takes
+// long.
 class Watch : public c10::MemoryReportingInfoBase {
  public:
-  void reportMemoryUsage(void*, std::int64_t size, Total, Total, c10::Device) override {
+  explicit Watch(bool looks_beside) : looks_left_(looks_beside ? 16 : 0) {
+    if (looks_beside) before_ = given_out();
+  }
+  void reportMemoryUsage(void* memory, std::int64_t size, Total, Total, c10::Device) override {
+    const std::lock_guard lock(mutex_);
+    if (size > 0)
+      allocated_.insert(memory);
+    else if (allocated_.erase(memory) == 0)
+      return;
     held += static_cast<double>(size);
     most = std::max(most, held);
+    constexpr std::int64_t large = 1 << 18;
+    if (size < large || looks_left_ == 0) return;
+    --looks_left_;
+    beside = std::max(beside, given_out() - before_ - held);
   }
   bool memoryProfilingEnabled() const override { return true; }
 
-  double held = 0, most = 0;
+  double held = 0, most = 0, beside = 0;
+
+ private:
+  std::mutex mutex_;
+  std::unordered_set<void*> allocated_;
+  double before_ = 0;
+  int looks_left_;
 };
 
-// forward() gives what a backward pass starts from; undefined: there is none.
-template <class Forward>
-MemoryUse measure(Forward&& forward) {
-  const auto watch = std::make_shared<Watch>();
+// The Watch of what a body does.
+template <class Body>
+std::shared_ptr<Watch> watch(bool looks_beside, Body&& body) {
+  const auto watch = std::make_shared<Watch>(looks_beside);
   const c10::DebugInfoGuard guard(c10::DebugInfoKind::PROFILER_STATE, watch);
-  const at::Tensor root = forward();
-  const double held = watch->held;
-  if (root.defined() && root.requires_grad()) root.backward();
-  return {held, watch->most};
+  body(*watch);
+  return watch;
 }
-
-void clear_gradients(const NamedTensors& tensors) {
-  for (const NamedTensor& t : tensors) at::Tensor(t.tensor).mutable_grad().reset();
-}
-
-// Growth from `few` to `many`, for each one more.
-MemoryUse slope(const MemoryUse& few, const MemoryUse& many, double more) {
-  const double held = std::max((many.held - few.held) / more, 0.0);
-  return {held, std::max((many.most - few.most) / more, held)};
-}
-
-// Rows of the probes: few enough that their input has at most so many numbers.
-constexpr std::int64_t most_numbers = std::int64_t{1} << 20;
 
 }  // namespace
 
-MemoryUse use_of_row(const ModelRef& model, const ModelInfo& info, bool series, bool backward) {
+double use_of_row(const ModelRef& model, const ModelInfo& info) {
   const std::int64_t length = info.offset.length();
-  const bool at_once = series && info.convolutional;
-  const std::int64_t per_row = at_once ? info.num_input : info.num_input * length;
-  // Two sizes that are multiples of what encoders may work on together.
-  const std::int64_t few =
-      std::clamp<std::int64_t>(most_numbers / per_row / 2, 1, at_once ? 64 : 8);
+  const std::int64_t per_row = info.convolutional ? info.num_input : info.num_input * length;
+  // Two sizes that are multiples of what encoders may work on together, of few enough numbers.
+  constexpr std::int64_t most_numbers = std::int64_t{1} << 19;
+  const std::int64_t few = std::clamp<std::int64_t>(most_numbers / per_row, 1, 64);
   const auto run = [&](std::int64_t rows) {
     const at::Tensor input =
-        at_once ? at::zeros({1, info.num_input, (rows - 1) * info.resample_factor + length})
-                : at::zeros({rows, length, info.num_input}).transpose(1, 2);
-    const MemoryUse use = measure([&] {
-      const at::Tensor embedding = model.forward_all(input, info.num_tensors).front();
-      return backward ? embedding.sum() : at::Tensor();
-    });
-    if (backward) clear_gradients(model.tensors());
-    return use;
+        info.convolutional
+            ? at::zeros({1, info.num_input, (rows - 1) * info.resample_factor + length})
+            : at::zeros({rows, length, info.num_input}).transpose(1, 2);
+    return watch(false, [&](const Watch&) { model.forward(input); })->most;
   };
-  const c10::AutoGradMode with_graph(backward);
+  const at::NoGradGuard no_grad;
   try {
     model.set_training(false);
     run(few);  // what is made once
-    const MemoryUse small = run(few), large = run(2 * few);
-    return slope(small, large, static_cast<double>(few));
-  } catch (const std::exception&) {
-    return {};
+    const double small = run(few);
+    return std::max((run(2 * few) - small) / static_cast<double>(few), 0.0);
+  } catch (const Error&) {
+    return 0;
   }
 }
 
-MemoryUse use_of_step(const SolverRef& solver, const NamedTensors& trained,
-                      const grevy_loader& loader) {
+MemoryUse use_of_step(const SolverRef& solver, const grevy_loader& loader, double* beside) {
   grevy_optimizer optimizer{};
   optimizer.struct_size = sizeof(optimizer);
   optimizer.zero_grad = [](void*, const grevy_error_sink*) -> std::int32_t { return GREVY_OK; };
@@ -105,16 +116,23 @@ MemoryUse use_of_step(const SolverRef& solver, const NamedTensors& trained,
   };
   const c10::AutoGradMode with_graph(true);
   try {
-    const MemoryUse use = measure([&] {
-      solver.fit(training);
-      return at::Tensor();
-    });
-    clear_gradients(trained);
-    return use;
+    const auto seen = watch(beside != nullptr, [&](const Watch&) { solver.fit(training); });
+    if (beside != nullptr) *beside = seen->beside;
+    return {seen->held, seen->most};
   } catch (const std::exception&) {
-    clear_gradients(trained);
     return {};
   }
+}
+
+double bytes_of(const NamedTensors& tensors, bool trained_alone) {
+  double bytes = 0;
+  for (const NamedTensor& t : tensors)
+    if (t.trained || !trained_alone) bytes += static_cast<double>(t.tensor.nbytes());
+  return bytes;
+}
+
+void clear_gradients(const NamedTensors& tensors) {
+  for (const NamedTensor& t : tensors) at::Tensor(t.tensor).mutable_grad().reset();
 }
 
 MemoryUse use_of_loss(const CriterionRef& criterion, std::size_t losses, std::int64_t n,
@@ -127,8 +145,14 @@ MemoryUse use_of_loss(const CriterionRef& criterion, std::size_t losses, std::in
   const auto run = [&](double share) {
     const std::vector<Prediction> predictions(losses,
                                               {rows(n, share), rows(n, share), rows(m, share)});
-    return measure(
-        [&] { return criterion.evaluate(predictions, criterion.info().parts.size()).loss; });
+    MemoryUse use;
+    use.most = watch(false, [&](const Watch& seen) {
+                 const at::Tensor loss =
+                     criterion.evaluate(predictions, criterion.info().parts.size()).loss;
+                 use.held = seen.held;
+                 if (loss.requires_grad()) loss.backward();
+               })->most;
+    return use;
   };
   const c10::AutoGradMode with_graph(true);
   const double share = std::min(1.0, largest / static_cast<double>(std::max(n, m)));

@@ -85,7 +85,7 @@ class Run {
     trainer_.emplace(host_, experiment_, data_.train, data_.held_out);
     trainer_->plugins();  // their files as they are now
     memory_ = with_evaluation(trainer_->memory(), *trainer_, data_);
-    experiment_.at_place("/evaluation", [&] { require_memory(memory_, available_memory()); });
+    experiment_.at_place("/evaluation", [&] { require_memory(memory_, available_for(memory_)); });
     state_.data = identify(experiment_, data_.whole);
     if (options_.resume) take_up();
     if (options_.on_begin) options_.on_begin();

@@ -75,7 +75,7 @@ void Trainer::Impl::check_before_training(const std::vector<Recording>& train,
                                           const std::vector<Recording>& held_out) {
   const Network spare(network.host, experiment, device, network.num_inputs);
   memory = estimate_memory(spare, experiment, train, held_out);
-  experiment.at_place("/training", [&] { require_memory(memory, available_memory()); });
+  experiment.at_place("/training", [&] { require_memory(memory, available_for(memory)); });
   try_a_batch(spare, experiment, device, train, resolve_sampling(experiment, train));
 }
 

@@ -25,17 +25,9 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 
 spdlog::level::level_enum to_spdlog(host::LogLevel level) {
-  switch (level) {
-    case host::LogLevel::debug:
-      return spdlog::level::debug;
-    case host::LogLevel::info:
-      return spdlog::level::info;
-    case host::LogLevel::warning:
-      return spdlog::level::warn;
-    case host::LogLevel::error:
-      return spdlog::level::err;
-  }
-  return spdlog::level::err;
+  constexpr spdlog::level::level_enum levels[] = {spdlog::level::debug, spdlog::level::info,
+                                                  spdlog::level::warn, spdlog::level::err};
+  return levels[static_cast<std::size_t>(level)];
 }
 
 fs::path default_folder(const fs::path& file) { return fs::path("runs") / file.stem(); }

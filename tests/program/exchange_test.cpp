@@ -96,6 +96,9 @@ TEST_CASE("export writes the weights and the encoder") {
     CHECK_MESSAGE(workspace.bytes(std::string("new/weights/") + file) ==
                       workspace.bytes(std::string("run/export/") + file),
                   file);
+  const Outcome quiet = workspace.grevy({"export", "run", "--out", "quiet", "--quiet"});
+  CHECK(quiet.code == 0);
+  CHECK(quiet.out.empty());
 }
 
 TEST_CASE("a layer that is applied several times must be the same each time") {

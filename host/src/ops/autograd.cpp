@@ -36,7 +36,8 @@ std::int32_t gradient(grevy_tensor* handle, grevy_tensor** out, const grevy_erro
     const at::Tensor tensor = needed(handle, "the tensor");
     if (!tensor.is_leaf())
       throw Error(ErrorCode::invalid_value, "the tensor has a history; gradients add up at leaves");
-    *needed_room(out, "the gradient") = give(tensor.grad());
+    needed_room(out, "the gradient");
+    *out = give(tensor.grad());
   });
 }
 

@@ -67,8 +67,8 @@ std::int32_t assign(grevy_tensor* target, grevy_tensor* source, const grevy_erro
 std::int32_t make_generator(std::uint64_t seed, grevy_generator** generator,
                             const grevy_error_sink* errors) {
   return answer("make_generator", errors, [&] {
-    *needed_room(generator, "the generator") =
-        new grevy_generator{at::make_generator<at::CPUGeneratorImpl>(seed)};
+    needed_room(generator, "the generator");
+    *generator = new grevy_generator{at::make_generator<at::CPUGeneratorImpl>(seed)};
   });
 }
 

@@ -38,6 +38,10 @@ TEST_CASE("what draws of dropout are counted with is no tensor of the reference"
   const MatchedTensors matched = match(trainer, checkpoint);
   CHECK(matched.content.tensors.size() == trainer.model().tensors().size() - 1);
   CHECK(matched.of_no_place.empty());
+  checkpoint.optimizer[0] = {};
+  CHECK(match_moments(trainer, checkpoint).problem ==
+        "it is for 0 parameters; there are " +
+            std::to_string(trainer.model().tensors().size() - 1));
   checkpoint.model.tensors.at("net.0.weight").dtype = "F64";
   CHECK(contains(refusal([&] { match(trainer, checkpoint); }),
                  "the model tensor \"net.0.weight\" is F64 [32, 4, 2]; needed: F32 [32, 4, 2]"));

@@ -305,6 +305,23 @@ TEST_CASE("a trainer without data embeds, but does not train") {
         ErrorCode::invalid_value);
 }
 
+TEST_CASE("an import without a folder, and one of a criterion that cannot be made") {
+  CHECK(error_of([] { import_checkpoint(host_of_tests(), data_file("solver.pt"), {}); }).second ==
+        data_file("solver.pt").string() + ": an imported run needs a folder");
+  Host host = make_host(
+      {GREVY_BUILTIN_PLUGINS, std::string(GREVY_TEST_PLUGINS) + "/bad/throws-in-constructor"});
+  const TemporaryFolder folder;
+  ImportOptions options;
+  options.folder = folder / "run";
+  options.experiment = Experiment(host, {{"model", {{"name", "offset10-model"}}},
+                                         {"criterion", {{"name", "throws-in-constructor"}}}});
+  const std::string message =
+      error_of([&] { import_checkpoint(host, data_file("solver.pt"), options); }).second;
+  CHECK(message.rfind(data_file("solver.pt").string() + ": ", 0) == 0);
+  CHECK_MESSAGE(contains(message, "no luck today"), message);
+  CHECK_FALSE(fs::exists(options.folder));
+}
+
 TEST_CASE("a run in the folder is replaced only by force") {
   const TemporaryFolder folder;
   import(folder, "solver.pt", "offset10-model");
@@ -510,4 +527,23 @@ TEST_CASE("an encoder that a script cannot repeat is refused, and nothing is wri
             {4});
   CHECK(contains(error_of([&] { export_to(host, folder); }).second,
                  "the solver embeds with something else than this encoder"));
+}
+
+TEST_CASE("encoders whose tensors or sizes no script can have, or that fail") {
+  Host host =
+      make_host({GREVY_BUILTIN_PLUGINS, std::string(GREVY_TEST_PLUGINS) + "/bad/unscriptable"});
+  const TemporaryFolder folder;
+  const auto refused = [&](const std::string& model) {
+    store_run(host, folder, {{"model", {{"name", model}}}}, {4});
+    const std::string message = error_of([&] { export_to(host, folder); }).second;
+    CHECK_FALSE(contains(message, "\n"));
+    CHECK_FALSE(fs::exists(folder / "export"));
+    return message;
+  };
+  const std::string begin = " cannot be written as TorchScript: ";
+  CHECK(contains(refused("named-training"),
+                 "named-training" + begin + "its tensors cannot be parts of modules: "));
+  CHECK(contains(refused("counted-rows"),
+                 "counted-rows" + begin + "it does something else for windows of [3, 4, 1]"));
+  CHECK(contains(refused("no-pairs"), "no-pairs (zoo.unscriptable) forward: found two windows"));
 }

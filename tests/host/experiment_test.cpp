@@ -188,6 +188,42 @@ TEST_CASE("every error is one line with the pointer of the place") {
   }
 }
 
+TEST_CASE("a document of another type, and components that are none") {
+  CHECK(message_of([] { make(json::array()); }).text ==
+        "experiment: found [] (an array); must be an object");
+  const Message message = message_of([] { make(changed("/solver", 3)); });
+  CHECK(message.code == ErrorCode::invalid_type);
+  CHECK(message.has("experiment: /solver: found 3 (an integer); must be an object"));
+}
+
+TEST_CASE("sessions stand in the place of one recording's files") {
+  json document = minimal();
+  document["data"] = {{"sessions", {{{"neural", "a.npy"}}}}, {"labels", json::object()}};
+  CHECK_NOTHROW(make(document));
+  document["data"]["labels"]["x"] = "x.npy";
+  CHECK(message_of([&] { make(document); }).text ==
+        "experiment: /data/labels: found beside /data/sessions, which stands in its place");
+}
+
+TEST_CASE("options of plugins that cannot be checked, and plugins that cannot be used") {
+  HostOptions options;
+  for (const char* name : {"refers", "other-abi"})
+    options.plugin_path.push_back(std::filesystem::path(GREVY_TEST_PLUGINS) / "bad" / name);
+  options.plugin_path.push_back(GREVY_BUILTIN_PLUGINS);
+  options.search_default_folders = false;
+  const Host host(options);
+  const Message message = message_of([&] {
+    Experiment(host, changed("/criterion", {{"name", "refers"}}), "experiment");
+  });
+  CHECK(message.code == ErrorCode::incompatible);
+  CHECK(
+      message.text ==
+      "experiment: /criterion: the schema itself is wrong: its keyword \"$ref\" is not supported");
+  const std::string schema = experiment_schema(host).dump();
+  CHECK(schema.find("zoo.refers/refers") != std::string::npos);
+  CHECK(schema.find("other-abi") == std::string::npos);
+}
+
 TEST_CASE("a recording is loaded with the labels that the experiment names") {
   const tests::TemporaryFolder folder;
   SimulationOptions options;

@@ -63,6 +63,15 @@ TEST_CASE("labels that are texts are numbered in the order of their classes") {
   CHECK(values_of(sessions[1], "state") == Rows{1, 1, 1, 1, 0, 0, 1, 1, 0, 0});
 }
 
+TEST_CASE("a label that some sessions have") {
+  const Files files;
+  json without = session("state.npy");
+  without.erase("labels");
+  const auto sessions = files.load({{"sessions", {session("state.npy"), without}}});
+  CHECK(sessions.at(0).label("state").classes == std::vector<std::string>{"a", "b"});
+  CHECK(sessions.at(1).labels().empty());
+}
+
 TEST_CASE("texts that no label can have") {
   const Files files;
   json data = session("state.npy");

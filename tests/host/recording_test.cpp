@@ -8,6 +8,7 @@
 #include <ATen/ops/equal.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/ones.h>
+#include <ATen/ops/quantize_per_tensor.h>
 #include <ATen/ops/zeros.h>
 #include <doctest/doctest.h>
 
@@ -93,6 +94,11 @@ TEST_CASE("what is no recording and no label is refused with its name") {
        },
        ErrorCode::invalid_type,
        {"x.npy: needs real numbers"}},
+      {[] {
+         Recording(at::quantize_per_tensor(at::zeros({4, 3}), 1, 0, at::kQInt8), "x.npy");
+       },
+       ErrorCode::invalid_type,
+       {"x.npy: needs a dense tensor with values; found "}},
       {[] { Recording(at::zeros({4}), "x.npy"); },
        ErrorCode::invalid_value,
        {"x.npy: found shape [4]; must be (time, channels)"}},
@@ -144,6 +150,10 @@ TEST_CASE("a slice shares memory and takes the labels along") {
   CHECK(part.num_samples() == 3);
   CHECK(part.neural().data_ptr<float>() == recording.neural().data_ptr<float>() + 4);
   CHECK(at::equal(part.label("class").values, at::arange(2, 5, at::kLong)));
+  recording.set_trials(at::arange(6, at::kLong).div(2, "floor"));
+  CHECK(recording.trials() == std::vector<std::int64_t>{0, 2, 4});
+  CHECK(recording.slice(2, 4).trials() == std::vector<std::int64_t>{0});
+  CHECK(recording.slice(1, 5).trials() == std::vector<std::int64_t>{0, 1, 3});
   check_refused({
       {[&] { recording.slice(-1, 3); }, ErrorCode::out_of_range, {"-1 to 3", "6"}},
       {[&] { recording.slice(3, 3); }, ErrorCode::out_of_range, {}},

@@ -179,6 +179,8 @@ TEST_CASE("moments of an optimiser that are not those of the model") {
   const std::size_t count = whole.optimizer.size();
   CHECK(problem_with([](auto& c) { c.param_groups.push_back(c.param_groups[0]); }) ==
         "it is for 0 parameters; there are " + std::to_string(count));
+  CHECK(problem_with([](auto& c) { c.param_groups[0].erase("params"); }) ==
+        "it is for 0 parameters; there are " + std::to_string(count));
   CHECK(problem_with([&](auto& c) { c.optimizer[99] = c.optimizer.at(0); }) ==
         "it has moments of parameter 99, counted from 0, of " + std::to_string(count));
   CHECK(problem_with([](auto& c) { c.optimizer.at(1).step = 8; }) ==

@@ -17,14 +17,15 @@ std::string data_file(const std::string& name) {
   return std::string(GREVY_TEST_DATA) + "/torch/" + name;
 }
 
-// A model's state dict of float tensors full of zeros but for the last element of each.
-void write_model(const Workspace& workspace, const std::string& name,
-                 const std::vector<std::pair<std::string, std::vector<std::int64_t>>>& shapes) {
+using Shapes = std::vector<std::pair<std::string, std::vector<std::int64_t>>>;
+
+// A dict of float tensors full of zeros but for the last element of each; their storages go to
+// `members`.
+std::string make_tensors(const Shapes& shapes, std::vector<ZipMember>& members) {
   std::vector<std::pair<std::string, std::string>> items;
-  std::vector<ZipMember> members;
   for (const auto& [tensor, shape] : shapes) {
     TensorText text;
-    text.key = std::to_string(items.size());
+    text.key = std::to_string(members.size());
     text.shape = shape;
     text.stride.assign(shape.size(), 1);
     for (std::size_t axis = shape.size(); axis-- > 1;)
@@ -35,13 +36,38 @@ void write_model(const Workspace& workspace, const std::string& name,
     bytes[bytes.size() - 1] = static_cast<char>(0x40);  // 2.0
     members.push_back({"archive/data/" + text.key, bytes});
   }
+  return pickle_dict(items);
+}
+
+// A model's state dict.
+void write_model(const Workspace& workspace, const std::string& name, const Shapes& shapes) {
+  std::vector<ZipMember> members;
+  const std::string model = make_tensors(shapes, members);
+  members.insert(members.begin(), {"archive/data.pkl", pickle(model)});
+  write_zip(workspace / name, members);
+}
+
+// A solver's state dict without steps.
+void write_solver(const Workspace& workspace, const std::string& name, const Shapes& model,
+                  const Shapes& criterion,
+                  const std::vector<std::pair<std::string, std::string>>& others) {
+  std::vector<ZipMember> members;
+  std::vector<std::pair<std::string, std::string>> items = {
+      {"model", make_tensors(model, members)},
+      {"criterion", make_tensors(criterion, members)},
+      {"loss", pickle_tensor({"loss", 0, 0, {0}, {1}})},
+      {"optimizer", pickle_dict({{"state", "}"}, {"param_groups", "]"}})},
+      {"version", pickle_text("0.6.1")},
+      {"log", "}"}};
+  items.insert(items.end(), others.begin(), others.end());
+  members.push_back({"archive/data/loss", ""});
   members.insert(members.begin(), {"archive/data.pkl", pickle(pickle_dict(items))});
   write_zip(workspace / name, members);
 }
 
 // The tensors of offset1-model-mse-v2-2layers with 3 channels, 4 units and 2 outputs, as the
 // reference lists them: layers 3 and 5 are the same.
-std::vector<std::pair<std::string, std::vector<std::int64_t>>> tied_layers() {
+Shapes tied_layers() {
   return {{"net.1.weight", {4, 3}}, {"net.1.bias", {4}},      {"net.3.weight", {4, 4}},
           {"net.3.bias", {4}},      {"net.5.weight", {4, 4}}, {"net.5.bias", {4}},
           {"net.7.weight", {2, 4}}, {"net.7.bias", {2}},      {"net.9.weight", {2, 2}},
@@ -69,6 +95,16 @@ TEST_CASE("import makes a run that transform embeds with") {
     CHECK_MESSAGE(workspace.has("a/" + std::string(file)), file);
   // Six channels, where the encoder has two.
   CHECK(workspace.grevy({"transform", "a", "recording/spikes.npy", "-o", "e.npy"}).code == 2);
+
+  // A member of an archive is a copy, a file of its own is used in place.
+  const std::vector<float> samples(60, 0.5f);
+  grevy::host::write_npy(workspace / "two.npy", {30, 2}, samples.data());
+  write_zip(workspace / "two.npz", {{"spikes.npy", workspace.bytes("two.npy")}});
+  CHECK(workspace.grevy({"transform", "a", "two.npy", "-o", "file.npy"}).code == 0);
+  CHECK(
+      workspace.grevy({"transform", "a", "two.npz", "--key", "spikes", "-o", "member.npy"}).code ==
+      0);
+  CHECK(workspace.bytes("member.npy") == workspace.bytes("file.npy"));
 
   const json told = json::parse(
       workspace.grevy({"import", data_file("estimator.pt"), "--out", "a", "--force", "--json"})
@@ -125,17 +161,10 @@ TEST_CASE("a layer that is applied several times must be the same each time") {
 
 TEST_CASE("the number of channels is that of the first layer") {
   const Workspace workspace;
-  const auto import = [&](const std::string& num_features) {
-    const std::string solver =
-        pickle_dict({{"model", pickle_dict({{"net.1.weight", pickle_tensor({})}})},
-                     {"optimizer", pickle_dict({{"state", "}"}, {"param_groups", "]"}})},
-                     {"loss", pickle_tensor({"0", 6, 0, {6}, {1}})},
-                     {"decode", "]"},
-                     {"criterion", "}"},
-                     {"version", pickle_text("0.6.1")},
-                     {"log", "}"},
-                     {"n_features", num_features}});
-    write_zip(workspace / "solver.pt", {{"archive/data.pkl", pickle(solver)}, six_floats()});
+  const auto import = [&](const std::string& num_features,
+                          const Shapes& model = {{"net.1.weight", {2, 3}}}) {
+    write_solver(workspace, "solver.pt", model, {},
+                 {{"decode", "]"}, {"n_features", num_features}});
     return complaints(
         workspace.grevy({"import", "solver.pt", "--model", "offset1-model", "--out", "run"}));
   };
@@ -148,6 +177,38 @@ TEST_CASE("the number of channels is that of the first layer") {
   CHECK(
       import(pickle_integer(3)) ==
       Lines{"grevy: solver.pt: there is no model tensor \"net.1.bias\", which offset1-model has"});
+  CHECK(
+      import(pickle_integer(3), {{"net.1.bias", {32}}}) ==
+      Lines{
+          "grevy: solver.pt: there is no model tensor \"net.1.weight\", which offset1-model has"});
+}
+
+TEST_CASE("of a solver with several objectives the encoder is taken over alone") {
+  const Workspace workspace;
+  Shapes model = tied_layers();
+  for (auto& [name, shape] : model) name.insert(0, "module.");
+  const Shapes criterion = {{"criterions.0.a", {1}}, {"criterions.1.b", {1}}};
+  const Arguments import = {"import", "solver.pt", "--model", "offset1-model-mse-v2-2layers",
+                            "--out",  "run",       "--force", "--json"};
+  write_solver(workspace, "solver.pt", model, criterion, {{"decode", pickle_list({"K\1"})}});
+  const json told = json::parse(workspace.grevy(import).out);
+  CHECK(told.at("left_out") ==
+        json{"the objectives and their slices: the encoder is taken over as one of single-session",
+             "the criterion's tensors criterions.0.a, criterions.1.b",
+             "decode: scores from during the training"});
+  write_solver(workspace, "solver.pt", model, {}, {{"decode", "N"}});
+  CHECK(json::parse(workspace.grevy(import).out).at("left_out").size() == 1);
+
+  json document = Workspace::experiment();
+  document["model"] = {
+      {"name", "offset1-model-mse-v2-2layers"}, {"num_units", 4}, {"num_output", 2}};
+  workspace.write_experiment(document);
+  write_solver(workspace, "solver.pt", model, criterion, {{"decode", "]"}});
+  CHECK(
+      complaints(workspace.grevy(
+          {"import", "solver.pt", "--experiment", "experiment.json", "--out", "new"})) ==
+      std::vector<std::string>{"grevy: solver.pt: the criterion tensor \"criterions.0.a\" is none "
+                               "of the experiment's criterion"});
 }
 
 TEST_CASE("an import into a folder that cannot be used is a failure to write") {

@@ -126,6 +126,16 @@ TEST_CASE("schema: missing keys") {
       "seed, training");
 }
 
+TEST_CASE("schema: objects with all their keys that are wrong as a whole") {
+  check_refused(R"({"a": 1})", R"({"required": ["a"], "minProperties": 2, "type": "object"})",
+                kValue, R"(found {"a": 1}; must be an object)");
+  check_refused("{}", R"({"const": {"a": 1}})", kValue, R"(found {}; must be {"a":1})");
+  // No schema is known for the key itself, only one for the whole.
+  check_refused(R"({"a": "x"})", R"({"type": "object", "allOf": [
+                  {"properties": {"a": {"type": "integer"}}}]})",
+                kValue, R"(found {"a": "x"}; must be an object)");
+}
+
 TEST_CASE("schema: types") {
   const auto at = [](const char* key, const char* value) {
     return R"({"data": {"neural": "a"}, ")" + std::string(key) + "\": " + value + "}";
@@ -192,6 +202,8 @@ TEST_CASE("schema: integers beyond 64 bits are out of range") {
   check_refused(
       "18446744073709551615", R"({"type": "integer"})", kValue,
       "found 18446744073709551615 (out of range for a 64-bit integer); must be an integer");
+  check_refused("18446744073709551615", R"({"type": "string"})", kType,
+                "found 18446744073709551615 (a number); must be a string");
   check_accepted("18446744073709551615", R"({"type": "number", "minimum": 0})");
   check_accepted("-9223372036854775808", R"({"type": "integer"})");
   const json largest = json::parse("9223372036854775807");
@@ -255,6 +267,29 @@ TEST_CASE("schema: branches told apart by a constant") {
                 R"(/loss: the key "name" is missing; allowed keys: deep, heat, name, size)");
   check_refused(R"({"loss": {"nam": "infonce"}})", kBranches, kValue,
                 R"(/loss/nam: unknown key; did you mean "name"? allowed: deep, heat, name, size)");
+  // Other keys than those named are wrong where every branch says so.
+  for (const char* open : {R"(, "additionalProperties": true)", ""}) {
+    const std::string schema = R"({"anyOf": [
+                  {"required": ["name"], "properties": {"name": {"const": "a"}},
+                   "additionalProperties": false},
+                  {"required": ["name"], "properties": {"name": {"const": "b"}})" +
+                               std::string(open) + R"(},
+                  {"required": ["name"], "properties": {"name": {"const": "c"}}}]})";
+    check_refused(R"({"size": 1})", schema.c_str(), kValue,
+                  R"(the key "name" is missing; allowed keys: name)");
+  }
+  check_refused(R"({"size": 1})", R"({"anyOf": [
+                  {"required": ["weight"]},
+                  {"required": ["name"], "properties": {"name": {"const": "a"}}}]})",
+                kValue, R"(the key "weight" is missing)");
+  check_refused(R"({"size": 1})", R"({"anyOf": [
+                  {"required": ["weight"], "properties": {"name": {"const": "b"}}},
+                  {"required": ["name"], "properties": {"name": {"const": "a"}}}]})",
+                kValue, R"(the key "weight" is missing; allowed keys: name)");
+  check_refused(R"({"size": 1})", R"({"anyOf": [
+                  {"properties": {"name": {"const": "a"}, "size": {"minimum": 2}}},
+                  {"properties": {"name": {"const": "b"}, "size": {"minimum": 3}}}]})",
+                kValue, "/size: found 1; must be a number of at least 2");
   check_refused(R"({"loss": 5})", kBranches, kType,
                 "/loss: found 5 (an integer); must be an object, or null");
 }
@@ -291,6 +326,12 @@ TEST_CASE("schema: other unions") {
   check_refused(R"({"k": "x"})", R"({"properties": {"k": {"type": "integer"}}, "anyOf": [
                   {"required": ["k"]}, {"required": ["d"]}]})",
                 kType, R"(/k: found "x" (a string); must be an integer)");
+  check_refused(R"({"k": "x"})", R"({"properties": {"k": {"type": "integer"}}, "anyOf": [
+                  {"required": ["k"]}, {"type": "object"}]})",
+                kType, R"(/k: found "x" (a string); must be an integer)");
+  // Of two failures at one place the schema's own one.
+  check_refused("{}", R"({"required": ["a"], "anyOf": [{"required": ["c"]}, {"required": ["d"]}]})",
+                kValue, R"(the key "a" is missing)");
   check_refused(R"({"name": "z"})", R"({"anyOf": [{"properties": {"name": {"const": "a"}}},
                   {"type": "object", "required": ["x"]}]})",
                 kValue, R"(the key "x" is missing)");
@@ -369,6 +410,10 @@ TEST_CASE("schema: describe_rule") {
   CHECK(rule(R"({"type": "number", "exclusiveMinimum": 0, "maximum": 1})") ==
         "a number above 0 and at most 1");
   CHECK(rule(R"({"maximum": 0.5})") == "a number of at most 0.5");
+  CHECK(rule(R"({"minimum": 1, "maximum": 9, "exclusiveMinimum": 0})") ==
+        "a number of at least 1 and above 0 and at most 9");
+  CHECK(rule(R"({"type": "string", "minLength": 0})") == "a string");
+  CHECK(rule("false") == "absent");
   CHECK(rule(R"({"type": "string", "minLength": 3})") == "a string of at least 3 characters");
   CHECK(rule(R"({"type": "array", "minItems": 2, "maxItems": 2, "items": {"type": "number"}})") ==
         "an array of 2 items, each item a number");

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <sstream>
+#include <string_view>
 
 namespace grevy::host {
 namespace {
@@ -15,7 +16,7 @@ using Names = std::vector<std::string>;
   throw Error(ErrorCode::invalid_value, message);
 }
 
-bool is_under(const std::string& prefix, const std::string& name) {
+bool is_under(std::string_view prefix, const std::string& name) {
   return name.rfind(prefix, 0) == 0;
 }
 

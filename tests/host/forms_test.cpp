@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <functional>
+#include <malloc.h>
 #include <thread>
 
 using namespace grevy;
@@ -188,7 +189,8 @@ TEST_CASE("functions and kernels that are used wrongly are errors with their nam
       {8, "found elements of another type"},
       {9, "portable-refusals (refusals.portable) backward: copy: there is no axis 2 of 2"},
       {10, "portable-refusals (refusals.portable) backward: copy: has no second derivative"},
-      {11, "grad: found 2 gradients for 1 outputs"}};
+      {11, "copy: found no kernel"},
+      {12, "grad: found 2 gradients for 1 outputs"}};
   for (const auto& entry : cases) {
     CAPTURE(entry.first);
     const Caught caught = error(entry.first);
@@ -214,6 +216,20 @@ TEST_CASE("a model in C refuses what it cannot take") {
   CHECK(forward(at::ones({2, 3, 10})).code == ErrorCode::invalid_value);
   CHECK(forward(at::ones({2, 4, 9})).code == ErrorCode::invalid_value);
   CHECK(model->forward(at::ones({0, 4, 10})).sizes() == at::IntArrayRef({0, 8}));
+}
+
+TEST_CASE("a solver in C that is attached again keeps nothing of what it had") {
+  host::Host& host = all_forms();
+  const auto solver = host.create_solver("raw-solver", "{}", {});
+  const auto first = host.create_model("raw-offset10", "{}", channels(4)),
+             second = host.create_model("raw-offset10", R"({"num_output":2})", channels(4));
+  const auto criterion = host.create_criterion("raw-infonce", "{}", {});
+  solver->attach({*first}, {*criterion});
+  solver->attach({*second}, {*criterion});
+  CHECK(solver->transform(0, at::ones({20, 4})).sizes() == at::IntArrayRef({11, 2}));
+  const std::size_t before = ::mallinfo2().uordblks, count = 2000;
+  for (std::size_t i = 0; i < count; ++i) solver->attach({*first}, {*criterion});
+  CHECK(::mallinfo2().uordblks < before + 16 * count);
 }
 
 TEST_CASE("a solver in C refuses what it cannot take") {

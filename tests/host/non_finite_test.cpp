@@ -267,6 +267,18 @@ TEST_CASE("Adam refuses a step before anything of it is done, for every kind of 
     }
 }
 
+TEST_CASE("Adam takes a gradient however it lies in memory") {
+  const at::Tensor along = at::arange(6, at::kFloat).view({2, 3});
+  const at::Tensor dense = at::ones({2, 3}).requires_grad_(true),
+                   strided = at::ones({2, 3}).requires_grad_(true);
+  host::Adam adam({{"dense", dense, true}, {"strided", strided, true}}, {});
+  at::Tensor(dense).mutable_grad() = along;
+  at::Tensor(strided).mutable_grad() = along.t().contiguous().t();
+  adam.step();
+  CHECK(at::allclose(strided, dense, 0, 1e-6));
+  CHECK_FALSE(at::equal(dense, at::ones({2, 3})));
+}
+
 TEST_CASE("Adam refuses a step that would leave a parameter that is not finite") {
   host::AdamOptions options;
   options.learning_rate = 3e37;  // divided by 1 - beta1 in the first step

@@ -254,6 +254,10 @@ TEST_CASE("transform takes any floating layout and refuses what does not fit") {
   CHECK(contains(refused({}), "found nothing"));
   CHECK(contains(refused(at::zeros({0, 5})), "found 0 samples"));
   CHECK(contains(refused(at::zeros({9, 5}), unpadded), "needs at least 10"));
+  const at::Tensor quantized = at::quantize_per_tensor(at::zeros({20, 5}), 1, 0, at::kQInt8);
+  const auto [code, message] = error_of([&] { trainer.transform(quantized); });
+  CHECK(code == ErrorCode::invalid_type);
+  CHECK(contains(message, "samples must be a dense tensor of real numbers; found "));
 }
 
 TEST_CASE("a stored trainer goes on as if it had not stopped") {
@@ -336,6 +340,34 @@ TEST_CASE("a checkpoint with numbers that no training has is refused and changes
     CHECK(at::equal(embed(trainer), before));
     CHECK(trainer.step() == 0);
   }
+}
+
+TEST_CASE("a checkpoint that is no trainer's is refused, with its name") {
+  const tests::TemporaryFolder folder;
+  const auto file = folder / "run.safetensors";
+  make_trainer().save(file);
+  const StoredTensors whole = read_safetensors(file);
+  const auto refusal_with = [&](const char* key, const json& value) {
+    StoredTensors content = whole;
+    content.metadata[key] = value.dump();
+    write_safetensors(file, content);
+    const auto found = error_of([&] { Trainer::from_checkpoint(host_of_tests(), file); });
+    CHECK(found.first == ErrorCode::invalid_value);
+    CHECK_MESSAGE(found.second.rfind(file.string() + ": ", 0) == 0, found.second);
+    return found.second;
+  };
+  json other = read_checkpoint_info(file).at("experiment");
+  other["solver"] = {{"name", "multiobjective-solver"}};
+  const std::string slices = refusal_with("experiment", other);
+  CHECK_MESSAGE(contains(slices, "multiobjective-solver (grevy.solvers) attach: "), slices);
+  CHECK(contains(refusal_with("num_input", "five"), "its metadata is damaged: "));
+  CHECK(contains(refusal_with("num_input", {-5}), "found -5 channels"));
+  StoredTensors frozen = whole;
+  frozen.metadata["frozen"] = R"(["model.net.7"])";
+  write_safetensors(file, frozen);
+  const auto unknown = error_of([&] { Trainer::from_checkpoint(host_of_tests(), file); });
+  CHECK(unknown.first == ErrorCode::not_found);
+  CHECK(unknown.second == file.string() + ": there is no tensor \"model.net.7\" to freeze");
 }
 
 TEST_CASE("loss_on is repeatable and leaves the training alone") {

@@ -1,11 +1,14 @@
-// Solvers that call back wrongly, tensors that checkpoints cannot hold, and moments of an optimiser
-// that are not those of the model.
+// Solvers and criterions that are not as others, tensors that checkpoints cannot hold, and moments
+// of an optimiser that are not those of the model.
 #include "exchange/exchange_tensors.hpp"
 #include "files/cebra_checkpoint.hpp"
 #include "host/trainer_support.hpp"
 #include "training/checkpoint.hpp"
 
+#include <grevy/host/stream.hpp>
 #include <grevy/plugin.hpp>
+
+#include <algorithm>
 
 using namespace grevy;
 using namespace grevy::host;
@@ -20,7 +23,12 @@ enum How : std::int64_t {
   many_statistics,
   returns_early,
   small_embedding,
-  passes_over
+  narrow_embedding,
+  passes_over,
+  validates_unasked,
+  goes_on,
+  any_positives,
+  one_target
 };
 
 class Wrong : public Solver {
@@ -32,19 +40,32 @@ class Wrong : public Solver {
     }
   };
   Wrong(const Options& options, const Context&) : how_(options.how) {}
+  SolverInfo info() const override {
+    SolverInfo wanted;
+    if (how_ == any_positives) wanted.num_positives = 0;
+    wanted.supervised = how_ == one_target;
+    return wanted;
+  }
   void fit(const TrainingRef& training) override {
     const Statistic one{"total", 1};
     if (how_ == returns_early) return;
     if (how_ == other_step) training.end_step(5, {one});
     if (how_ == many_statistics) training.end_step(0, Statistics(4097, one));
+    if (how_ == validates_unasked) training.end_validation(0, {NAN, {}});
     try {
       Solver::fit(training);
     } catch (const std::exception&) {
       if (how_ != passes_over) throw;
     }
+    if (how_ == goes_on) training.end_step(training.num_steps(), {{"total", NAN}});
+  }
+  Validation validate(const LoaderRef& loader) override {
+    if (how_ == one_target) throw Error(ErrorCode::unimplemented, "validates nothing");
+    return Solver::validate(loader);
   }
   at::Tensor transform(std::int64_t session, const at::Tensor& samples) override {
     const at::Tensor embedding = Solver::transform(session, samples);
+    if (how_ == narrow_embedding) return embedding.slice(1, 1);
     return how_ == small_embedding ? embedding.slice(0, 1) : embedding;
   }
 
@@ -52,9 +73,22 @@ class Wrong : public Solver {
   std::int64_t how_;
 };
 
+// The loss is 0, of no fewer than 8 negatives.
+class ManyNegatives : public ContrastiveCriterion {
+ public:
+  using Options = NoOptions;
+  ManyNegatives(const Options&, const Context&) {}
+  Loss compute(const Prediction& p) override {
+    if (p.negative.size(0) < 8) throw Error(ErrorCode::invalid_value, "needs 8 negatives");
+    const at::Tensor loss = 0 * p.reference.sum();
+    return {loss, loss, loss};
+  }
+};
+
 }  // namespace
 
 GREVY_REGISTER(Wrong, "wrong-solver", "Calls back wrongly.")
+GREVY_REGISTER(ManyNegatives, "many-negatives", "Needs 8 negatives.")
 extern "C" const grevy_plugin* grevy_plugin_entry_v1();  // registry_test.cpp
 
 namespace {
@@ -64,8 +98,9 @@ json small_experiment() {
           {"training", {{"num_steps", 3}, {"batch_size", 8}}}};
 }
 
-Trainer wrong_trainer(Host& host, How how) {
+Trainer wrong_trainer(Host& host, How how, const char* non_finite = "stop") {
   json document = small_experiment();
+  document["training"]["non_finite"] = non_finite;
   document["solver"] = {{"name", "wrong-solver"}, {"how", how}};
   return {host, Experiment(host, document), made_recording(50, 2, 1)};
 }
@@ -137,6 +172,94 @@ TEST_CASE("a solver that reports other steps, too much, or returns too early") {
                    trainer.transform(at::zeros({10, 2}));
                  }),
                  "returned shape [9, 3]; needed: [10, 3]"));
+  Stream stream(trainer);
+  const float sample[2] = {};
+  float embedding[3];
+  CHECK(contains(refusal([&] { stream.push(sample, embedding); }),
+                 "returned 0 numbers for one window; needed: 3"));
+  Trainer narrow = wrong_trainer(host, narrow_embedding);
+  CHECK(contains(refusal([&] {
+                   narrow.transform(at::zeros({10, 2}));
+                 }),
+                 "returned shape [10, 2]; needed: [10, 3]"));
+}
+
+TEST_CASE("what is not finite outside a step of the training is no step to leave out") {
+  const auto refusal_of = [&](How how) {
+    Trainer trainer = wrong_trainer(host_of_wrong(), how, "skip");
+    const std::string text = refusal([&] { trainer.fit(); });
+    CHECK(trainer.num_skipped() == 0);
+    return text;
+  };
+  CHECK(contains(refusal_of(other_step), "the solver reported step 5; expected 0"));
+  const std::string early = refusal_of(validates_unasked), late = refusal_of(goes_on);
+  CHECK_MESSAGE(contains(early, "step 0 (counted from 0): the validation loss is nan"), early);
+  CHECK_MESSAGE(contains(late, "step 3 (counted from 0): \"total\" is nan"), late);
+}
+
+TEST_CASE("a solver for any number of positives trains with a criterion of one loss") {
+  Trainer trainer = wrong_trainer(host_of_wrong(), any_positives);
+  CHECK(trainer.solver_info().num_positives == 0);
+  CHECK(trainer.fit());
+}
+
+TEST_CASE("a solver that wants one target gets one, and need not validate") {
+  Host& host = host_of_wrong();
+  const auto fit_with = [&](const json& targets) {
+    json document = small_experiment();
+    document["model"]["num_output"] = 1;
+    document["criterion"] = {{"name", "nn.MSELoss"}};
+    document["solver"] = {{"name", "wrong-solver"}, {"how", one_target}};
+    document["sampling"] = {{"targets", targets}};
+    Trainer(host, Experiment(host, document), made_recording(50, 2, 1)).fit();
+  };
+  CHECK(refusal([&] { fit_with({"position"}); }) == "no error");
+  const std::string two = refusal([&] { fit_with({"position", "direction"}); });
+  CHECK_MESSAGE(contains(two, "the solver works with 1 set(s) of targets; found 2"), two);
+}
+
+TEST_CASE("targets beyond any finite loss are found by the step that meets them") {
+  Recording recording(made_recording(50, 2, 1).neural());
+  recording.add_continuous("far", at::full({50, 3}, 1e30));
+  json document = small_experiment();
+  const json objective = {{"slice", {0, 3}}, {"loss", {{"name", "nn.MSELoss"}}}, {"label", "far"}};
+  document["objectives"] = json::array({objective});
+  document["solver"] = {{"name", "supervised-solver-xcebra"}};
+  Trainer trainer = trainer_of(document, {recording});
+  const std::string text = refusal([&] { trainer.fit(); });
+  CHECK_MESSAGE(contains(text, "step 0 (counted from 0): "), text);
+  CHECK_MESSAGE(contains(text, "is inf; it must be finite"), text);
+}
+
+TEST_CASE("a criterion that cannot compare with a few negatives has no chance level") {
+  Host& host = host_of_wrong();
+  json document = small_experiment();
+  document["criterion"] = {{"name", "many-negatives"}};
+  const Recording recording = made_recording(50, 2, 1);
+  const Trainer trainer(host, Experiment(host, document), recording);
+  const HeldOut found = trainer.loss_on({recording}, 1);
+  CHECK(found.loss == 0);
+  CHECK(std::isnan(found.chance));
+}
+
+TEST_CASE("without a save frequency only the end is stored") {
+  json document = small_experiment();
+  document["training"]["save_frequency"] = nullptr;
+  Trainer trainer = trainer_of(document, {made_recording(50, 2, 1)});
+  std::vector<std::int64_t> stored;
+  FitCallbacks callbacks;
+  callbacks.on_checkpoint = [&](std::int64_t step) { stored.push_back(step); };
+  CHECK(trainer.fit(callbacks));
+  CHECK(stored == std::vector<std::int64_t>{3});
+}
+
+TEST_CASE("a plugin that is linked into the application has no file to be hashed") {
+  const Trainer trainer = wrong_trainer(host_of_wrong(), as_others);
+  const json& plugins = trainer.plugins();
+  const auto own = std::find_if(plugins.begin(), plugins.end(),
+                                [](const json& p) { return p.at("id") == "tests.application"; });
+  REQUIRE(own != plugins.end());
+  CHECK(own->at("sha256").is_null());
 }
 
 TEST_CASE("tensors that a checkpoint cannot hold, lacks, or holds as another type") {

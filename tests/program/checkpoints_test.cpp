@@ -209,6 +209,37 @@ TEST_CASE("a changed experiment goes on where that is allowed by name, and is re
   check_fails(run(workspace, "run", {"--allow", "/seed"}), 2, {"--allow requires --resume"});
 }
 
+TEST_CASE("a change that is allowed where no step is left is recorded as well") {
+  const Workspace workspace;
+  workspace.write_experiment(experiment(4, 2));
+  REQUIRE(run(workspace, "run").code == 0);
+  const Arguments rate = {"--resume", "--set", "optimizer.learning_rate=0.02"};
+  Arguments allowed = rate;
+  allowed.insert(allowed.end(), {"--allow", "/optimizer"});
+  REQUIRE(run(workspace, "run", allowed).code == 0);
+  CHECK(info_of(workspace, "run/checkpoint.safetensors", "step") == 4);
+  CHECK(info_of(workspace, "run/checkpoint.safetensors", "run").at("allowed").size() == 1);
+  // The run's own from now on.
+  CHECK(run(workspace, "run", rate).code == 0);
+  CHECK(workspace.json("run/summary.json").at("allowed").size() == 1);
+  check_fails(run(workspace, "run", {"--resume"}), 2,
+              {"/optimizer/learning_rate: found 0.0003; the run in run has 0.02"});
+}
+
+TEST_CASE("a best checkpoint that cannot be read ends the resumed run and stays where it is") {
+  const Workspace workspace;
+  workspace.write_experiment(experiment(4, 2));
+  REQUIRE(run(workspace, "run").code == 0);
+  fs::rename(workspace / "run/best.safetensors", workspace / "best.safetensors");
+  fs::create_symlink("best.safetensors", workspace / "run/best.safetensors");  // to itself
+  check_fails(run(workspace, "run", {"--resume", "--set", "training.num_steps=6"}), 3,
+              {"run/best.safetensors: cannot be read: Too many levels of symbolic links; "
+               "run/checkpoint.safetensors is intact, of step 4"});
+  CHECK_FALSE(workspace.has("run/best.safetensors.damaged"));
+  fs::rename(workspace / "best.safetensors", workspace / "run/best.safetensors");
+  REQUIRE(run(workspace, "run", {"--resume", "--set", "training.num_steps=6"}).code == 0);
+}
+
 TEST_CASE("where the newest checkpoint is damaged and the best one is as new, that is used") {
   const Workspace workspace;
   workspace.write_experiment(experiment(6, 2));

@@ -290,6 +290,28 @@ TEST_CASE("checkpoint files: the best is found again, or what is no longer the b
   CHECK(run.files().size() == 4);
 }
 
+TEST_CASE("checkpoint files: those of a course that was given up are removed") {
+  const TemporaryFolder folder;
+  const RunFolder run(folder.path());
+  CheckpointFiles files(run, 3);
+  store_all(files, {1, 2, 3});
+  write_checkpoint(run.checkpoint(), 1);
+  files.resume(open_checkpoint(folder.path()), 1, std::nullopt);
+  CHECK(names(folder.path()) == Names{"checkpoint-1.safetensors", "checkpoint.safetensors"});
+}
+
+TEST_CASE("checkpoint files: a best one of no step is none") {
+  const TemporaryFolder folder;
+  const RunFolder run(folder.path());
+  CheckpointFiles files(run, 3);
+  store_all(files, {1, 2});
+  StoredTensors content = read_safetensors(run.checkpoint());
+  content.metadata["step"] = "\"two\"";
+  write_safetensors(run.best(), content);
+  CHECK(files.resume(open_checkpoint(folder.path()), 2, 1));
+  CHECK(open_checkpoint(run.best()).info.at("step") == 1);
+}
+
 TEST_CASE("checkpoint files: without the newest, and without any") {
   const TemporaryFolder folder;
   const RunFolder run(folder.path());
@@ -330,6 +352,9 @@ TEST_CASE("checkpoint files: what cannot be read is neither damaged nor absent")
                                       "checkpoint-2.safetensors", "checkpoint.safetensors"});
   damage(run.checkpoint());  // the best one may be newer than the one before it
   CHECK(refusal(folder.path(), ErrorCode::io) == text);
+  fs::remove(run.best());
+  make_unreadable(run.predecessor(2));
+  CHECK(refusal(folder.path(), ErrorCode::io) == run.predecessor(2).string() + reason);
   make_unreadable(run.checkpoint());
   CHECK(refusal(folder.path(), ErrorCode::io) == run.checkpoint().string() + reason);
 }

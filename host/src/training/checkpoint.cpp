@@ -29,13 +29,11 @@ const StoredTensor& find(const StoredTensors& content, const std::string& name,
   if (at == content.tensors.end())
     throw Error(ErrorCode::invalid_value, "the checkpoint has no tensor \"" + name + "\"");
   const StoredTensor& stored = at->second;
-  if (stored.dtype == stored_type(target.scalar_type(), name) &&
-      target.sizes() == at::IntArrayRef(stored.shape))
-    return stored;
+  const std::string needed = stored_type(target.scalar_type(), name);
+  if (stored.dtype == needed && target.sizes() == stored.shape) return stored;
   std::ostringstream text;
   text << "the checkpoint's tensor \"" << name << "\" is " << stored.dtype << " "
-       << at::IntArrayRef(stored.shape) << "; needed: " << stored_type(target.scalar_type(), name)
-       << " " << target.sizes();
+       << at::IntArrayRef(stored.shape) << "; needed: " << needed << " " << target.sizes();
   throw Error(ErrorCode::invalid_value, text.str());
 }
 

@@ -114,6 +114,9 @@ MemoryUse use_of_step(const SolverRef& solver, const grevy_loader& loader, doubl
     *actions = 0;
     return GREVY_OK;
   };
+  // Nobody asks for a validation; a solver may tell of one all the same.
+  training.end_validation = [](void*, std::int64_t, double, const grevy_statistic*, std::uint64_t,
+                               const grevy_error_sink*) -> std::int32_t { return GREVY_OK; };
   const c10::AutoGradMode with_graph(true);
   try {
     const auto seen = watch(beside != nullptr, [&](const Watch&) { solver.fit(training); });

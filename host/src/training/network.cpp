@@ -180,7 +180,7 @@ void Network::freeze(const std::vector<std::string>& names) {
     if (found == tensors_.end())
       throw Error(ErrorCode::not_found, "there is no tensor \"" + name + "\" to freeze");
     found->trained = false;
-    if (found->tensor.requires_grad()) found->tensor.requires_grad_(false);
+    found->tensor.requires_grad_(false);
   }
 }
 

@@ -42,9 +42,7 @@ auto in_file(const std::filesystem::path& file, Body&& body) {
   } catch (const PluginError& e) {
     throw e.at(file.string() + ": ");
   } catch (const Error& e) {
-    const std::string message = e.what();
-    if (message.rfind(file.string(), 0) == 0) throw;
-    throw Error(e.code(), file.string() + ": " + message);
+    throw Error(e.code(), file.string() + ": " + e.what());
   }
 }
 }  // namespace

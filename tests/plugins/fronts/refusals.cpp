@@ -96,6 +96,7 @@ class Refusals : public grevy::ContrastiveCriterion {
     if (how_ == 8) return kernel(std::make_unique<Copy>(true), {x});
     if (how_ == 9) return kernel(std::make_unique<Gradual>(), {x});
     if (how_ == 10) return slope((x * kernel(std::make_unique<Gradual>(), {x, other})).sum(), x);
+    if (how_ == 11) return kernel(nullptr, {x});
     return torch::autograd::grad({x.sum()}, {x}, {x.sum(), x.sum()})[0];
   }
   static at::Tensor slope(const at::Tensor& y, const at::Tensor& x) {

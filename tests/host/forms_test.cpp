@@ -189,8 +189,9 @@ TEST_CASE("functions and kernels that are used wrongly are errors with their nam
       {8, "found elements of another type"},
       {9, "portable-refusals (refusals.portable) backward: copy: there is no axis 2 of 2"},
       {10, "portable-refusals (refusals.portable) backward: copy: has no second derivative"},
-      {11, "copy: found no kernel"},
-      {12, "grad: found 2 gradients for 1 outputs"}};
+      {11, "grad: found 2 gradients for 1 outputs"},
+      {12, "does not require grad"},
+      {15, "copy: found no kernel"}};
   for (const auto& entry : cases) {
     CAPTURE(entry.first);
     const Caught caught = error(entry.first);
@@ -198,6 +199,38 @@ TEST_CASE("functions and kernels that are used wrongly are errors with their nam
     CHECK(caught.says(entry.second));
   }
   CHECK(error(5).code == ErrorCode::unimplemented);
+}
+
+TEST_CASE("gradients for tensors that a loss does not depend on are none") {
+  const auto gradient = [&](int how) {
+    const auto criterion = all_forms().create_criterion(
+        "portable-refusals", "{\"how\":" + std::to_string(how) + "}", {});
+    const at::Tensor x = at::ones({2, 3}).requires_grad_(true);
+    criterion->evaluate({{x, at::ones({2, 3}).requires_grad_(true), x}}, 2);
+    return x.grad();
+  };
+  CHECK_FALSE(gradient(13).defined());
+  CHECK(gradient(14).equal(at::ones({2, 3})));
+}
+
+TEST_CASE("a solver of several sessions trains alike in every form") {
+  const auto steps = [](const std::string& solver) {
+    const OneThread one;
+    const json document = {
+        {"seed", 3},
+        {"sampling", {{"conditional", "time_delta"}, {"continuous", {"position"}}}},
+        {"model", {{"name", "portable-offset10"}, {"num_units", 6}}},
+        {"criterion", {{"name", "portable-infonce"}}},
+        {"solver", {{"name", solver}}},
+        {"training", {{"num_steps", 5}, {"batch_size", 16}}}};
+    host::Trainer trainer(all_forms(), host::Experiment(all_forms(), document),
+                          Sessions{made_recording(80, 4, 1), made_recording(90, 3, 2)}, {});
+    return fit(trainer);
+  };
+  const std::vector<Statistics> found = steps("portable-sessions"),
+                                wanted = steps("torch-sessions");
+  REQUIRE(found.size() == 5);
+  for (std::size_t i = 0; i < found.size(); ++i) CHECK(total(found[i]) == total(wanted[i]));
 }
 
 TEST_CASE("a model in C refuses what it cannot take") {

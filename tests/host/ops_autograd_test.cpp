@@ -268,6 +268,16 @@ TEST_CASE("what a function does wrong is an error with its name") {
             .says("my-square (unknown plugin) backward: the gradient of input 0 has the shape [5]; "
                   "must be [2]"));
 
+  // The error of a component that the function has called.
+  function.backward = [](void*, grevy_tensor* const*, std::uint64_t, grevy_tensor* const*,
+                         std::uint64_t, const std::uint32_t*, grevy_tensor**, std::uint64_t,
+                         const grevy_error_sink* errors) {
+    return grevy::detail::report(errors, ErrorCode::io, "cannot", {"others", "inner", "forward"});
+  };
+  const at::Tensor nested = attach(function, {x}, {x}, x.detach());
+  CHECK(catch_error([&] { nested.sum().backward(); }).text == "inner (others) forward: cannot");
+
+  function = square_function();
   const at::Tensor changed = x.detach().clone();
   const at::Tensor y = attach(function, {x}, {changed}, x.detach());
   changed.add_(1);

@@ -195,6 +195,23 @@ TEST_CASE("values that are not allowed are errors with their pointers") {
   CHECK(options.text("/name", {text_of("x"), text_of("loss")}) == "loss");
 }
 
+TEST_CASE("pointers that lead nowhere, values that are false, bounds that are no short numbers") {
+  const Opened options(R"({"on":false,"widths":[8],"rate":0.1})");
+  CHECK(options.boolean("/on") == 0);
+  CHECK(options.integer("/missing/still/deeper") == -7);
+  for (const char* pointer : {"/widths/x", "/widths/", "/widths/00", "/widths/10"})
+    CHECK(options.kind(pointer) == GREVY_VALUE_MISSING);
+  check_refused([&] { options.number("/rate", 0.25, 1e16); },
+                "must be a finite number of at least 0.25 of at most 1e+16");
+  const auto unknown = [](const char* text) {
+    const Opened given(text);
+    given.kind("/a");
+    return catch_error([&] { given.finish(); });
+  };
+  CHECK(unknown(R"({"z":{}})").says("unknown option \"/z\"; known: /a"));
+  CHECK(unknown(R"({"z":[]})").says("unknown option \"/z\"; known: /a"));
+}
+
 TEST_CASE("what nobody has asked for is an error with its pointer") {
   const auto finished = [](const char* text, std::vector<const char*> numbers,
                            std::vector<const char*> wholes = {}) {

@@ -1,42 +1,8 @@
 // The same source with LibTorch and with the portable front: types, devices and values.
-#include "host/ops_support.hpp"
-
-#include <grevy/portable/functions.hpp>
+#include "host/both_fronts.hpp"
 
 using namespace grevy;
 using namespace grevy::tests;
-
-namespace {
-
-// The portable front with the table of the tests' host.
-void enter() {
-  portable::table = nullptr;
-  portable::enter(&plugin_host());
-}
-
-at::Tensor as_libtorch(const at::Tensor& x) { return x; }
-at::Tensor as_libtorch(portable::Tensor x) { return take(x.released()); }
-
-void check_same(const char* source, const at::Tensor& found, const at::Tensor& wanted) {
-  CAPTURE(source);
-  CHECK((found.scalar_type() == wanted.scalar_type()));
-  CHECK(found.sizes() == wanted.sizes());
-  CHECK(found.device() == wanted.device());
-  CHECK(at::equal(found, wanted));
-}
-
-// An expression of the namespace `front`, with both.
-#define SAME(...)                                   \
-  check_same(#__VA_ARGS__, as_libtorch([] {         \
-               namespace front = ::grevy::portable; \
-               return __VA_ARGS__;                  \
-             }()),                                  \
-             as_libtorch([] {                       \
-               namespace front = ::at;              \
-               return __VA_ARGS__;                  \
-             }()))
-
-}  // namespace
 
 TEST_CASE("what options do not name is as with LibTorch") {
   enter();
@@ -109,6 +75,10 @@ TEST_CASE("devices are read and compared as LibTorch does") {
     CHECK(catch_error([&] { const portable::Device device{std::string(text)}; }).code ==
           ErrorCode::invalid_value);
   }
+  CHECK(catch_error([] {
+          const portable::Device device(portable::kCPU, -2);
+        }).says("there is no device cpu:-2"));
+  CHECK(portable::Device(portable::DeviceType::Other).str() == "other");
   enter();
   CHECK(portable::ones({1}).device() == portable::Device("cpu"));
   CHECK(portable::ones({1}).device() == portable::kCPU);

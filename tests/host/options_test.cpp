@@ -188,6 +188,23 @@ TEST_CASE("numbers without end are refused") {
   CHECK_THROWS_AS(parse_options<Free>(R"({"value": NaN})"), Error);
 }
 
+TEST_CASE("bounds are said as they are written") {
+  struct Bounded {
+    double share = 0.5, far = 0;
+    static constexpr auto fields() {
+      return grevy::fields(field("share", &Bounded::share, "").at_least(0.25).below(1),
+                           field("far", &Bounded::far, "").at_most(2e16));
+    }
+  };
+  const auto parse_bounded = [](const char* json) { parse_options<Bounded>(json); };
+  CHECK_THROWS_WITH_AS(
+      parse_bounded(R"({"share": 1})"),
+      R"(option "share": found 1; must be a finite number of at least 0.25 below 1)", Error);
+  CHECK_THROWS_WITH_AS(parse_bounded(R"({"far": 1e17})"),
+                       R"(option "far": found 1e+17; must be a finite number of at most 2e+16)",
+                       Error);
+}
+
 TEST_CASE("an unknown option lists the known ones") {
   CHECK(
       refusal(R"({"inner": {"name": "x"}, "rat": 1})") ==

@@ -42,6 +42,9 @@ TEST_CASE("a namespace of the outermost level is found wherever a name names it"
            "_ZN2my3useEDTfL0p_EN2at1TE",               // of a function around it
            "_ZN2my3useIfLi2EEEvN2at1TE",               // behind a float and a number
            "_ZN2my3useIiEEvTL0__N2at1TE",              // behind a parameter of an outer template
+           "_ZN2my3useIiiEEvT0_N2at1TE",               // behind the second parameter of a template
+           "_ZN2my3useIL1TIiE5EEEvN2at1TE",            // behind a number of a template's type
+           "_ZN2my3use__N2at1TE",                      // behind what tells nothing apart
            "_ZN2my3useILPA4_Kc0EEEvN2at1TE",           // behind a pointer to an array
            "_ZN2my3useEA_iN2at1TE",                    // behind an array without a size
            "_ZN2my3useECfN2at1TE",                     // behind a complex number
@@ -91,6 +94,7 @@ TEST_CASE("what looks like a namespace is none") {
            "_ZN2myI",
            "_ZL",
            "_ZTc",
+           "_ZS",
            "_ZS1",
            "_ZIL1a",
        }) {

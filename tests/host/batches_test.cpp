@@ -400,6 +400,10 @@ TEST_CASE("a loader refuses what does not fit its solver") {
   CHECK(contains(refused({on_grid(90, 0, 3)}, by_time, supervised),
                  "the solver is supervised and needs targets"));
   CHECK(contains(refused({on_grid(90, 0, 3)}, targets, one), "targets are for supervised solvers"));
+  LoaderOptions joined = options_of(SolverInfo::Sessions::joined, 3);
+  joined.solver.supervised = true;
+  CHECK(contains(refused(on_grids(), targets, joined),
+                 "a supervised solver cannot join sessions: targets are of one session each"));
   supervised.solver.num_positives = 2;
   CHECK(contains(refused({on_grid(90, 0, 3)}, targets, supervised),
                  "works with 2 set(s) of targets; found 1"));

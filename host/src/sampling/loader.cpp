@@ -25,6 +25,8 @@ void check(const std::vector<Recording>& sessions, const SamplingSpec& spec,
   if (solver.supervised != !spec.targets.empty())
     refuse(solver.supervised ? "the solver is supervised and needs targets, names of labels"
                              : "targets are for supervised solvers; must be null");
+  if (solver.supervised && solver.sessions == Sessions::joined)
+    refuse("a supervised solver cannot join sessions: targets are of one session each");
   const auto sets =
       static_cast<std::int64_t>(solver.supervised ? spec.targets.size() : spec.positives.size());
   if (solver.num_positives != 0 && sets != solver.num_positives)

@@ -56,9 +56,8 @@ json to_json(const host::Host& host, const host::PluginManifest& plugin) {
 
 std::string aliases_text(const host::ComponentManifest& component) {
   std::string text;
-  for (const std::string& alias : component.aliases)
-    text += (text.empty() ? " (also " : ", ") + alias;
-  return text.empty() ? text : text + ")";
+  for (const std::string& alias : component.aliases) text += ", " + alias;
+  return text.empty() ? "" : " (also " + text.substr(2) + ")";
 }
 
 void print_options(const host::ComponentManifest& component) {

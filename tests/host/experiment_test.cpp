@@ -224,6 +224,14 @@ TEST_CASE("options of plugins that cannot be checked, and plugins that cannot be
   CHECK(schema.find("other-abi") == std::string::npos);
 }
 
+TEST_CASE("without plugins the schema lets a component have any name") {
+  HostOptions options;
+  options.search_default_folders = false;
+  const json model = experiment_schema(Host(options)).at("properties").at("model");
+  CHECK(model.count("anyOf") == 0);
+  CHECK(model.at("properties").at("name").at("type") == "string");
+}
+
 TEST_CASE("a recording is loaded with the labels that the experiment names") {
   const tests::TemporaryFolder folder;
   SimulationOptions options;

@@ -1,4 +1,5 @@
 // What a run that cannot write says of its checkpoints.
+#include "host/plugin_support.hpp"
 #include "host/trainer_support.hpp"
 #include "unit/temporary_folder.hpp"
 
@@ -32,6 +33,19 @@ host::Experiment experiment_in(const TemporaryFolder& folder) {
 }
 
 using Change = std::function<void(const fs::path& checkpoint)>;
+
+host::RunOptions in_folder(const fs::path& folder) {
+  host::RunOptions options;
+  options.folder = folder;
+  return options;
+}
+
+std::string refusal_in(const fs::path& folder, const host::Experiment& experiment,
+                       bool resume = false) {
+  host::RunOptions options = in_folder(folder);
+  options.resume = resume;
+  return refusal([&] { host::run(builtin_host(), experiment, options); });
+}
 
 // How a run ends that loses its log, and something happens to its checkpoint, of step 1, before.
 std::string end_of_run(const Change& change) {
@@ -77,4 +91,48 @@ TEST_CASE("a run that cannot write says which checkpoint there is, or why none c
                    host::write_safetensors(file, content);
                  }),
                  "the checkpoints cannot be read: "));
+}
+
+TEST_CASE("folders that a run cannot have") {
+  const TemporaryFolder folder;
+  const host::Experiment experiment = experiment_in(folder);
+  CHECK(refusal_in("", experiment) == "a run needs a folder");
+  const fs::path file = folder.write("file", "");
+  CHECK(refusal_in(file, experiment) == file.string() + ": is a file; a run needs a folder");
+  const fs::path longest = folder / std::string(300, 'x');
+  CHECK(contains(refusal_in(longest, experiment), ": cannot be used: File name too long"));
+  // A run that has ended, and has lost its checkpoints.
+  fs::create_directory(folder / "ended");
+  for (const char* name : {"ended/experiment.json", "ended/summary.json"}) folder.write(name, "{}");
+  CHECK(contains(refusal_in(folder / "ended", experiment, true), "there is nothing to resume"));
+}
+
+TEST_CASE("a run without callbacks; a log that became shorter is said, and gone on with") {
+  const OneThread one_thread;
+  const TemporaryFolder folder;
+  const host::Experiment experiment = experiment_in(folder);
+  std::vector<std::string> lines;
+  host::Host host(logging({GREVY_BUILTIN_PLUGINS}, lines));
+  host::RunOptions options = in_folder(folder / "run");
+  CHECK(host::run(host, experiment, options).finished);
+  fs::resize_file(options.folder / "log.jsonl", 0);
+  options.resume = true;
+  CHECK(host::run(host, experiment, options).finished);
+  REQUIRE(lines.size() == 1);
+  CHECK(lines[0] == "run: " + (options.folder / "log.jsonl").string() +
+                        ": is shorter than it was; what was lost stays lost");
+}
+
+TEST_CASE("metadata of a checkpoint that is there, and of another kind") {
+  const OneThread one_thread;
+  const TemporaryFolder folder;
+  const host::Experiment experiment = experiment_in(folder);
+  host::run(builtin_host(), experiment, in_folder(folder / "run"));
+  const fs::path file = folder / "run/checkpoint.safetensors";
+  host::StoredTensors content = host::read_safetensors(file);
+  content.metadata["plugins"] = "7";
+  host::write_safetensors(file, content);
+  fs::remove(folder / "run/best.safetensors");
+  const std::string text = refusal_in(folder / "run", experiment, true);
+  CHECK_MESSAGE(contains(text, "checkpoint.safetensors: its metadata is damaged: "), text);
 }

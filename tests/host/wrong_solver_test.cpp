@@ -24,6 +24,7 @@ enum How : std::int64_t {
   returns_early,
   small_embedding,
   narrow_embedding,
+  no_embedding,
   passes_over,
   validates_unasked,
   goes_on,
@@ -66,6 +67,7 @@ class Wrong : public Solver {
   at::Tensor transform(std::int64_t session, const at::Tensor& samples) override {
     const at::Tensor embedding = Solver::transform(session, samples);
     if (how_ == narrow_embedding) return embedding.slice(1, 1);
+    if (how_ == no_embedding) return {};
     return how_ == small_embedding ? embedding.slice(0, 1) : embedding;
   }
 
@@ -182,6 +184,11 @@ TEST_CASE("a solver that reports other steps, too much, or returns too early") {
                    narrow.transform(at::zeros({10, 2}));
                  }),
                  "returned shape [10, 2]; needed: [10, 3]"));
+  Trainer without = wrong_trainer(host, no_embedding);
+  CHECK(contains(refusal([&] {
+                   without.transform(at::zeros({10, 2}));
+                 }),
+                 "the embedding must have two axes"));
 }
 
 TEST_CASE("what is not finite outside a step of the training is no step to leave out") {

@@ -138,6 +138,20 @@ TEST_CASE("simulate writes a recording that depends on its seed alone") {
   CHECK(workspace.bytes("a/spikes.npy") != workspace.bytes("c/spikes.npy"));
 }
 
+TEST_CASE("simulate tells what it wrote, in words, in JSON or not at all") {
+  const Workspace workspace;
+  const auto simulate = [&](const char* folder, const char* how) {
+    Arguments words = {"simulate", "--out", folder, "--samples", "100", "--neurons", "3"};
+    if (*how != 0) words.emplace_back(how);
+    return workspace.grevy(words).out;
+  };
+  CHECK(simulate("a", "") == "a: spikes.npy (100 x 3), position.npy, direction.npy\n");
+  CHECK(json::parse(simulate("b", "--json")) ==
+        json{{"folder", "b"}, {"samples", 100}, {"neurons", 3}});
+  CHECK(simulate("c", "--quiet").empty());
+  CHECK(workspace.has("c/spikes.npy"));
+}
+
 TEST_CASE("doctor tells versions, threads, devices and plugins") {
   const Workspace workspace;
   const Outcome outcome = workspace.grevy({"doctor", "--json"});

@@ -172,16 +172,16 @@ class Run {
     if (has_changed_ && stored_ != trainer_->step()) store(false);  // says what was allowed
   }
 
-  void take(const StepReport& report) {
-    if (!report.skipped.empty()) {
-      log_->add(line_of_skipped(report, trainer_->num_skipped()));
-      if (options_.on_step) options_.on_step(report);
-      return;
-    }
+  void log(const StepReport& report) {
+    if (!report.skipped.empty()) return log_->add(line_of_skipped(report, trainer_->num_skipped()));
     last_ = statistics_of(report);
     if (first_.is_null()) first_ = last_;
     const std::int64_t frequency = experiment_.at("/training/log_frequency");
     if (report.step % frequency == 0 || report.validation_loss) log_->add(line_of(report));
+  }
+
+  void take(const StepReport& report) {
+    log(report);
     if (options_.on_step) options_.on_step(report);
     if (!report.validation_loss) return;
     if (state_.best && !(*report.validation_loss < state_.best->loss)) return;

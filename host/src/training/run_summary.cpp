@@ -80,7 +80,6 @@ json describe(const Trainer& trainer, const TrainingData& data, const RunState& 
 }
 
 json describe(const MemoryEstimate& memory) {
-  if (memory.parts.empty()) return nullptr;
   json parts = {{"in use before", in_megabytes(memory.in_use)}};
   for (const MemoryPart& part : memory.parts) parts[part.name] = in_megabytes(part.bytes);
   return {{"estimated_peak_mb", in_megabytes(memory.peak())}, {"parts_mb", parts}};

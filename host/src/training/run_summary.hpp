@@ -20,7 +20,6 @@ nlohmann::json line_of_skipped(const StepReport& report, std::int64_t count);
 
 // What is known of a run whatever came of its embedding: steps, components, recordings.
 nlohmann::json describe(const Trainer& trainer, const TrainingData& data, const RunState& state);
-// Null where nothing was estimated.
 nlohmann::json describe(const MemoryEstimate& memory);
 
 // What the run took of the clock.

@@ -217,6 +217,8 @@ TEST_CASE("a folder that cannot be read is an error where it is asked for, a lin
   ::setrlimit(RLIMIT_NOFILE, &nothing);
   const Caught asked = catch_error([&] { Host(only({folder.path()})); });
   const Host host(options);
+  options.log = nullptr;
+  const Host silent(options);
   ::setrlimit(RLIMIT_NOFILE, &old);
   const std::string text = folder.path().string() + ": cannot be read: Too many open files";
   CHECK(asked.code == ErrorCode::io);
@@ -224,6 +226,7 @@ TEST_CASE("a folder that cannot be read is an error where it is asked for, a lin
   REQUIRE_FALSE(lines.empty());
   CHECK(lines[0] == "plugins: " + text);
   CHECK(host.refused().at(0).reason == text);
+  CHECK(silent.refused().at(0).reason == text);
 }
 #endif
 

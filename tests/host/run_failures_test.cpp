@@ -123,16 +123,25 @@ TEST_CASE("a run without callbacks; a log that became shorter is said, and gone 
                         ": is shorter than it was; what was lost stays lost");
 }
 
-TEST_CASE("metadata of a checkpoint that is there, and of another kind") {
+TEST_CASE("metadata of a checkpoint that is of another kind, or of another version") {
   const OneThread one_thread;
   const TemporaryFolder folder;
   const host::Experiment experiment = experiment_in(folder);
   host::run(builtin_host(), experiment, in_folder(folder / "run"));
   const fs::path file = folder / "run/checkpoint.safetensors";
-  host::StoredTensors content = host::read_safetensors(file);
-  content.metadata["plugins"] = "7";
-  host::write_safetensors(file, content);
   fs::remove(folder / "run/best.safetensors");
-  const std::string text = refusal_in(folder / "run", experiment, true);
-  CHECK_MESSAGE(contains(text, "checkpoint.safetensors: its metadata is damaged: "), text);
+  const host::StoredTensors content = host::read_safetensors(file);
+  const auto refusal_with = [&](const char* key, const std::string& text) {
+    host::StoredTensors changed = content;
+    changed.metadata[key] = text;
+    host::write_safetensors(file, changed);
+    return refusal_in(folder / "run", experiment, true);
+  };
+  const std::string damaged = refusal_with("plugins", "7");
+  CHECK_MESSAGE(contains(damaged, "checkpoint.safetensors: its metadata is damaged: "), damaged);
+  // An experiment that is none any more is compared as it is.
+  json stored = json::parse(content.metadata.at("experiment"));
+  stored["colour"] = "red";
+  const std::string changed = refusal_with("experiment", stored.dump());
+  CHECK_MESSAGE(contains(changed, " --allow /colour"), changed);
 }

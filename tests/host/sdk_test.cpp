@@ -73,6 +73,8 @@ class Open : public Solver {
   Statistics step(const std::vector<Batch>&, const OptimizerRef&) override { return {}; }
   using Solver::buffer;
   using Solver::embed;
+  using Solver::is_training;
+  using Solver::num_sessions;
   using Solver::parameter;
   using Solver::reference_model;
   using Solver::trained;
@@ -222,6 +224,15 @@ TEST_CASE("a component that says that all is well and returns nothing") {
   CHECK(catch_error([&] {
           without_parts.evaluate({}, 1);
         }).says("empty (tests) evaluate: every part of the loss must be a scalar tensor"));
+  criterion.evaluate = [](void*, const grevy_prediction*, std::uint64_t, grevy_tensor** loss,
+                          grevy_tensor** parts, std::uint64_t, const grevy_error_sink*) {
+    *loss = give(at::ones({}));
+    *parts = give(at::ones({2}));
+    return std::int32_t{GREVY_OK};
+  };
+  CHECK(catch_error([&] {
+          without_parts.evaluate({}, 1);
+        }).says("every part of the loss must be a scalar tensor"));
   grevy_solver_table solver{};
   solver.struct_size = sizeof(solver);
   solver.transform = [](void*, std::int64_t, grevy_tensor*, grevy_tensor**,
@@ -230,6 +241,14 @@ TEST_CASE("a component that says that all is well and returns nothing") {
   CHECK(catch_error([&] {
           without_embedding.transform(0, at::ones({2, 2}));
         }).says("empty (tests) transform: the embedding must have two axes"));
+  solver.transform = [](void*, std::int64_t, grevy_tensor*, grevy_tensor** embedding,
+                        const grevy_error_sink*) {
+    *embedding = give(at::ones({2}));
+    return std::int32_t{GREVY_OK};
+  };
+  CHECK(catch_error([&] {
+          without_embedding.transform(0, at::ones({2, 2}));
+        }).says("the embedding must have two axes"));
   grevy_model_table model{};
   model.struct_size = sizeof(model);
   model.extension = [](void*, grevy_text) noexcept -> const void* {
@@ -292,6 +311,13 @@ TEST_CASE("a solver is attached to as many models and criterions as it wants") {
   Open solver(one);
   solver.attach({model}, {*criterion});
   CHECK(solver.reference_model().instance().self == model.instance().self);
+  CHECK(solver.num_sessions() == 1);
+  CHECK(solver.is_training());
+  const grevy_optimizer optimizer{};
+  CHECK(OptimizerRef(&optimizer).get() == &optimizer);
+  CHECK(catch_error([&] {
+          solver.transform(1, at::ones({3, 2}));
+        }).says("session 1 does not exist"));
   CHECK(catch_error([&] {
           solver.transform(-1, at::ones({3, 2}));
         }).says("session -1 does not exist; there are 1, counted from 0"));

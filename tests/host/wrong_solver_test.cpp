@@ -87,8 +87,44 @@ class ManyNegatives : public ContrastiveCriterion {
   }
 };
 
+// The loss does not depend on anything.
+class Constant : public ContrastiveCriterion {
+ public:
+  using Options = NoOptions;
+  Constant(const Options&, const Context&) {}
+  Loss compute(const Prediction&) override {
+    const at::Tensor loss = at::ones({});
+    return {loss, loss, loss};
+  }
+};
+
+// Trains, and embeds nothing.
+class NeverEmbeds : public Model {
+ public:
+  using Options = NoOptions;
+  NeverEmbeds(const Options&, const Context& context)
+      : num_input_(context.num_input), weight_(parameter("weight", at::ones({num_input_, 3}))) {}
+  ModelInfo info() const override {
+    ModelInfo shape;
+    shape.num_input = num_input_;
+    shape.num_output = 3;
+    shape.offset = {0, 1};
+    return shape;
+  }
+  at::Tensor forward(const at::Tensor& windows) override {
+    if (!is_training()) throw Error(ErrorCode::unimplemented, "embeds nothing");
+    return windows.flatten(1).matmul(weight_);
+  }
+
+ private:
+  std::int64_t num_input_;
+  at::Tensor weight_;
+};
+
 }  // namespace
 
+GREVY_REGISTER(Constant, "constant-loss", "Depends on nothing.")
+GREVY_REGISTER(NeverEmbeds, "never-embeds", "Trains, and embeds nothing.")
 GREVY_REGISTER(Wrong, "wrong-solver", "Calls back wrongly.")
 GREVY_REGISTER(ManyNegatives, "many-negatives", "Needs 8 negatives.")
 extern "C" const grevy_plugin* grevy_plugin_entry_v1();  // registry_test.cpp
@@ -334,4 +370,18 @@ TEST_CASE("moments of an optimiser that are not those of the model") {
   CebraCheckpoint partly = whole;
   partly.optimizer.erase(1);
   CHECK(match_moments(trainer, partly).missing.size() == 1);
+}
+
+TEST_CASE("a loss without a gradient, and a model that cannot embed") {
+  Host& host = host_of_wrong();
+  const auto trained_with = [&](const char* kind, const char* name) {
+    json document = small_experiment();
+    document[kind] = {{"name", name}};
+    return Trainer(host, Experiment(host, document), made_recording(50, 2, 1));
+  };
+  Trainer constant = trained_with("criterion", "constant-loss");
+  CHECK(constant.memory().needed() > 0);
+  CHECK(contains(refusal([&] { constant.fit(); }), "grad"));
+
+  CHECK(contains(refusal([&] { trained_with("model", "never-embeds"); }), "embeds nothing"));
 }

@@ -191,7 +191,8 @@ TEST_CASE("functions and kernels that are used wrongly are errors with their nam
       {10, "portable-refusals (refusals.portable) backward: copy: has no second derivative"},
       {11, "grad: found 2 gradients for 1 outputs"},
       {12, "does not require grad"},
-      {15, "copy: found no kernel"}};
+      {15, "copy: found no kernel"},
+      {16, "Wrong: gave 3 gradients for 2 arguments of forward"}};
   for (const auto& entry : cases) {
     CAPTURE(entry.first);
     const Caught caught = error(entry.first);

@@ -174,6 +174,21 @@ TEST_CASE("a run without labels or a held-out part has nothing to decode") {
   CHECK(host::with_evaluation({}, trainer, data).parts.empty());
 }
 
+TEST_CASE("sessions that are joined are compared where there is a held-out part") {
+  const host::Recording one = made_recording(400, 6, 1), two = made_recording(400, 6, 2);
+  const host::Trainer trainer = trainer_of({{"model", {{"name", "offset10-model"}}},
+                                            {"solver", {{"name", "unified-session"}}},
+                                            {"sampling", {{"conditional", "time_delta"}}},
+                                            {"training", {{"batch_size", 8}}}},
+                                           {one, two});
+  const auto evaluation = [&](const host::TrainingData& data) {
+    return part(host::with_evaluation(trainer.memory(), trainer, data), "evaluation beyond a step");
+  };
+  const host::TrainingData bare{{one, two}, {one, two}, {}},
+      held_out{{one, two}, {one, two}, {one, two}};
+  CHECK(evaluation(bare) < evaluation(held_out));
+}
+
 TEST_CASE("a device that turns out to be the CPU has an estimate like the CPU") {
   if (at::hasCUDA()) return;
   CHECK(activations({{"device", "cuda_if_available"}}) == activations({}));

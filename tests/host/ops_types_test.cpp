@@ -70,7 +70,7 @@ TEST_CASE("devices are read and compared as LibTorch does") {
             (wanted == at::Device{std::string(other)}));
   }
   for (const char* text : {"", ":", "cpu:", "cpu:1", "cpu:00", "cuda:", "cuda:01", "cuda:-1",
-                           "cuda:x", "cuda:1x", "cuda:0:0", "gpu", "CPU", " cpu"}) {
+                           "cuda:x", "cuda:1x", "cuda:1234", "cuda:0:0", "gpu", "CPU", " cpu"}) {
     CAPTURE(text);
     CHECK(catch_error([&] { const portable::Device device{std::string(text)}; }).code ==
           ErrorCode::invalid_value);

@@ -27,6 +27,7 @@ class Wrong : public torch::autograd::Function<Wrong> {
     const std::int64_t how = context->saved_data["how"].toInt();
     if (how == 0) return {along};
     if (how == 1) return {along, along};
+    if (how == 16) return {along, at::Tensor(), along};
     if (how == 2) throw std::runtime_error("the function's own words");
     if (how == 3) return {along.sum(), at::Tensor()};
     return {along * context->saved_data["how"].toDouble(), at::Tensor()};
@@ -90,7 +91,7 @@ class Refusals : public grevy::ContrastiveCriterion {
 
  private:
   at::Tensor mistake(const at::Tensor& x, const at::Tensor& other) const {
-    if (how_ < 5) return Wrong::apply(x, how_);
+    if (how_ < 5 || how_ == 16) return Wrong::apply(x, how_);
     if (how_ == 5) return slope(Plain::apply(x).sum(), x);
     if (how_ == 6) return slope(x.sum(), other);
     if (how_ == 7) return kernel(std::make_unique<Copy>(false), {x});

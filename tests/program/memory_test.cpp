@@ -41,8 +41,8 @@ json several_objectives() {
   return document;
 }
 
-json several_sessions() {
-  json document = experiment(model("offset10-model", 8), 32, {{"name", "unified-session"}});
+json three_sessions(const char* solver, std::int64_t num_units, std::int64_t batch_size) {
+  json document = experiment(model("offset10-model", num_units), batch_size, {{"name", solver}});
   const json session = {{"neural", "large/spikes.npy"},
                         {"labels", {{"position", "large/position.npy"}}}};
   document["data"] = {{"sessions", {session, session, session}}, {"train_fraction", 0.9}};
@@ -53,15 +53,6 @@ json several_sessions() {
 json whole_recording(const char* name, std::int64_t num_units) {
   json document = experiment(model(name, num_units), 1, {{"name", "single-session-full"}});
   document["training"]["batch_size"] = nullptr;
-  return document;
-}
-
-json one_model_each() {
-  json document = experiment(model("offset10-model", 64), 512, {{"name", "multi-session"}});
-  const json session = {{"neural", "large/spikes.npy"},
-                        {"labels", {{"position", "large/position.npy"}}}};
-  document["data"] = {{"sessions", {session, session, session}}, {"train_fraction", 0.9}};
-  document["sampling"] = {{"conditional", "time_delta"}};
   return document;
 }
 
@@ -96,8 +87,8 @@ TEST_CASE("memory: a run takes about what was expected" * doctest::skip()) {
       {"Jacobian", experiment(model("offset10-model", 32), 512, {{"name", "regularized-solver"}}),
        6000, 20},
       {"objectives", several_objectives(), 6000, 20},
-      {"joined sessions", several_sessions(), 30'000, 200},
-      {"sessions", one_model_each(), 6000, 20},
+      {"joined sessions", three_sessions("unified-session", 8, 32), 30'000, 200},
+      {"sessions", three_sessions("multi-session", 64, 512), 6000, 20},
       {"evaluation",
        with(experiment(model("offset10-model", 16), 32, plain), "/evaluation/max_samples", 15'000),
        30'000, 100},

@@ -188,6 +188,8 @@ TEST_CASE("schema: values out of range, enum, const") {
 }
 
 TEST_CASE("schema: the description follows in brackets") {
+  check_refused("-1", R"({"type": "integer", "minimum": 0, "description": 7})", kValue,
+                "found -1; must be an integer of at least 0");
   check_refused("-1", R"({"type": "integer", "minimum": 0, "description": "Seed\nof all"})", kValue,
                 "found -1; must be an integer of at least 0 [Seed of all]");
 }

@@ -314,10 +314,10 @@ struct Finding {
   ErrorCode code;
 };
 
-// " [description]", or nothing.
+// " [description]", or nothing. A plugin's schema may have anything there.
 std::string bracketed_description(const json& schema) {
   const json* description = member(schema, "description");
-  if (!description) return "";
+  if (!description || !description->is_string()) return "";
   std::string line = description->get<std::string>();
   std::replace(line.begin(), line.end(), '\n', ' ');
   return " [" + line + "]";

@@ -112,7 +112,9 @@ class Trainer {
   // Parameters and buffers of models, criterion and solver, as checkpoints name them.
   const NamedTensors& tensors() const;
   // The plugins that the components come from, [{"id", "version", "file", "sha256"}, ...]; sha256
-  // is null for one that is linked into the application. Read once.
+  // is null for one that is linked into the application. With those that components have asked for
+  // so far, and those of the checkpoint that was loaded. The reference's content changes with the
+  // next call.
   const nlohmann::json& plugins() const;
   std::int64_t num_parameters() const;   // elements of those that are trained
   std::int64_t step() const;             // steps done so far, those that were skipped included

@@ -1,5 +1,6 @@
 #include "commands.hpp"
 
+#include "print_json.hpp"
 #include "terminal.hpp"
 
 #include <grevy/host/array.hpp>
@@ -8,7 +9,6 @@
 #include <grevy/host/trainer.hpp>
 
 #include <ATen/Parallel.h>
-#include <nlohmann/json.hpp>
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
@@ -123,7 +123,7 @@ int run(const Common& common, const RunCommand& command) {
   const host::Summary summary = host::run(host, experiment, options);
   progress.finish();
   if (common.json)
-    std::cout << summary.document.dump(2) << "\n";
+    print_json(summary.document);
   else if (common.quiet)
     std::cout << summary.brief() << ", " << options.folder.string() << "\n";
   else
@@ -159,8 +159,7 @@ void transform(const Common& common, const TransformCommand& command) {
       options);
   writer.finish();
   if (common.json)
-    std::cout << json{{"file", command.out.string()}, {"rows", rows}, {"columns", width}}.dump()
-              << "\n";
+    print_json({{"file", command.out.string()}, {"rows", rows}, {"columns", width}});
   else if (!common.quiet)
     std::cout << command.out.string() << ": " << rows << " x " << width << "\n";
 }
@@ -200,7 +199,7 @@ void list_plugins(const Common& common, const std::string& pattern) {
     for (const auto& plugin : plugins) document["plugins"].push_back(to_json(host, plugin));
     for (const auto& file : host.refused())
       document["refused"].push_back({{"file", file.file.string()}, {"reason", file.reason}});
-    std::cout << document.dump(2) << "\n";
+    print_json(document);
     return;
   }
   for (const auto& plugin : plugins) {
@@ -236,7 +235,7 @@ void show_plugin(const Common& common, const std::string& name) {
   if (found.empty())
     throw Error(ErrorCode::not_found,
                 "no plugin or component is called \"" + name + "\"; see `grevy plugins list`");
-  if (common.json) std::cout << found.dump(2) << "\n";
+  if (common.json) print_json(found);
 }
 
 void print_schema(const Common& common, const fs::path& out) {
@@ -255,11 +254,9 @@ void simulate(const Common& common, const SimulateCommand& command) {
   const auto recording = host::simulate(command.options);
   host::write_recording(recording, command.out);
   if (common.json)
-    std::cout << json{{"folder", command.out.string()},
-                      {"samples", recording.num_samples},
-                      {"neurons", recording.num_neurons}}
-                     .dump()
-              << "\n";
+    print_json({{"folder", command.out.string()},
+                {"samples", recording.num_samples},
+                {"neurons", recording.num_neurons}});
   else if (!common.quiet)
     std::cout << command.out.string() << ": spikes.npy (" << recording.num_samples << " x "
               << recording.num_neurons << "), position.npy, direction.npy\n";

@@ -1,5 +1,6 @@
 // grevy doctor: what this installation consists of, for a bug report or a puzzled user.
 #include "commands.hpp"
+#include "print_json.hpp"
 
 #include <grevy/abi.h>
 #include <grevy/host/version.hpp>
@@ -7,7 +8,6 @@
 
 #include <ATen/Parallel.h>
 #include <ATen/Version.h>
-#include <nlohmann/json.hpp>
 #include <torch/cuda.h>
 
 #include <dlfcn.h>
@@ -98,7 +98,7 @@ json inspect(const Common& common) {
 void doctor(const Common& common) {
   const json document = inspect(common);
   if (common.json) {
-    std::cout << document.dump(2) << "\n";
+    print_json(document);
     return;
   }
   for (const char* key :

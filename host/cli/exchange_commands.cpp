@@ -1,8 +1,8 @@
 #include "exchange_commands.hpp"
 
-#include <grevy/host/exchange.hpp>
+#include "print_json.hpp"
 
-#include <nlohmann/json.hpp>
+#include <grevy/host/exchange.hpp>
 
 #include <iostream>
 
@@ -21,7 +21,7 @@ void import_checkpoint(const Common& common, const ImportCommand& command) {
     options.experiment = host::Experiment::load(host, command.experiment, command.changes);
   const host::ImportReport report = host::import_checkpoint(host, command.file, options);
   if (common.json)
-    std::cout << report.document.dump(2) << "\n";
+    print_json(report.document);
   else if (!common.quiet)
     std::cout << report.report() << "\nwritten to " << command.out.string() << "\n";
 }
@@ -36,7 +36,7 @@ void export_run(const Common& common, const ExportCommand& command) {
   for (const fs::path& file : host::export_run(host, command.run, options))
     files.push_back(file.string());
   if (common.json)
-    std::cout << json{{"files", files}}.dump(2) << "\n";
+    print_json({{"files", files}});
   else if (!common.quiet)
     for (const json& file : files) std::cout << file.get<std::string>() << "\n";
 }

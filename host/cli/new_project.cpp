@@ -1,8 +1,7 @@
 #include "new_project.hpp"
 
+#include "print_json.hpp"
 #include "templates.hpp"
-
-#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <cctype>
@@ -181,7 +180,7 @@ std::vector<std::string> commands_in(const std::string& readme) {
 
 void print(const Common& common, const json& project) {
   if (common.json) {
-    std::cout << project.dump(2) << "\n";
+    print_json(project);
     return;
   }
   if (common.quiet) return;

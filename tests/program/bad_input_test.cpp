@@ -430,8 +430,21 @@ TEST_CASE("names of files may be any bytes, but for what is stored as JSON text"
                 {{}, {"the checkpoint's path: found \"strange\\xff.pt\"; must be UTF-8"}});
   CHECK(workspace.bytes("run\xff/summary.json") == summary);
   CHECK(workspace.grevy({"run", "experiment.json", "--out", "run\xff", "--resume"}).code == 0);
-  CHECK(workspace.grevy({"transform", "run\xff", "recording/spikes.npy", "-o", "out.npy"}).code ==
-        0);
+  // What --json prints is UTF-8 all the same.
+  const auto told = [&](std::vector<std::string> command) {
+    command.emplace_back("--json");
+    const Outcome outcome = workspace.grevy(command);
+    CHECK_MESSAGE(outcome.code == 0, outcome.err);
+    return nlohmann::json::parse(outcome.out);
+  };
+  const std::string name = "out\ufffd";
+  CHECK(told({"transform", "run\xff", "recording/spikes.npy", "-o", "out\xff.npy"}).at("file") ==
+        name + ".npy");
+  CHECK(told({"simulate", "--out", "out\xff", "--samples", "100"}).at("folder") == name);
+  CHECK(told({"export", "run\xff", "--out", "out\xff"}).at("files").dump().find(name) !=
+        std::string::npos);
+  CHECK(told({"new", "criterion", "my-loss", "--dir", "new\xff"}).at("folder") == "new\ufffd");
+  CHECK(told({"doctor", "--plugin-path", "out\xff"}).dump().find(name) != std::string::npos);
 }
 
 TEST_CASE("results that cannot be written are an error") {

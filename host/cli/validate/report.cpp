@@ -1,5 +1,7 @@
 #include "report.hpp"
 
+#include "print_json.hpp"
+
 #include <iomanip>
 #include <iostream>
 
@@ -85,13 +87,15 @@ void Report::skip(const Target& target, const char* which, const std::string& re
 bool Report::finish(std::uint64_t seed) {
   const bool passed = counts_.failed == 0;
   if (style_ == Style::json) {
-    std::cout << json{{"file", file_.string()},     {"seed", seed},
-                      {"passed", passed},           {"ok", counts_.ok},
-                      {"failed", counts_.failed},   {"skipped", counts_.skipped},
-                      {"seconds", limits_.seconds}, {"gibibytes", limits_.gibibytes},
-                      {"checks", checks_}}
-                     .dump(2)
-              << "\n";
+    print_json({{"file", file_.string()},
+                {"seed", seed},
+                {"passed", passed},
+                {"ok", counts_.ok},
+                {"failed", counts_.failed},
+                {"skipped", counts_.skipped},
+                {"seconds", limits_.seconds},
+                {"gibibytes", limits_.gibibytes},
+                {"checks", checks_}});
     return passed;
   }
   std::cout << file_.string() << ": " << counts_.ok << " ok, " << counts_.failed << " failed, "

@@ -262,10 +262,12 @@ TEST_CASE("a recording is loaded with the labels that the experiment names") {
 
 TEST_CASE("the training part is the share of the samples, at least one") {
   const Recording recording(at::zeros({10, 1}));
-  const std::pair<double, std::int64_t> cases[] = {
-      {1, 10}, {0.8, 8}, {0.75, 7}, {0.1, 1}, {0.01, 1}};
-  for (const auto& [share, wanted] : cases) {
-    CAPTURE(share);
-    CHECK(num_train_samples(make(changed("/data/train_fraction", share)), recording) == wanted);
+  struct Case {
+    double share;
+    std::int64_t wanted;
+  };
+  for (const Case& c : {Case{1, 10}, Case{0.8, 8}, Case{0.75, 7}, Case{0.1, 1}, Case{0.01, 1}}) {
+    CAPTURE(c.share);
+    CHECK(num_train_samples(make(changed("/data/train_fraction", c.share)), recording) == c.wanted);
   }
 }

@@ -11,8 +11,9 @@ namespace grevy::tests {
 
 // What a run has met that may show in its files.
 struct Past {
-  bool was_raised = false;   // it had fewer steps to do at first
-  bool was_stopped = false;  // by a signal, at a step where no checkpoint is due
+  bool was_raised = false;    // it had fewer steps to do at first
+  bool was_stopped = false;   // by a signal, at a step where no checkpoint is due
+  bool was_replaced = false;  // in part: earlier checkpoints may have been removed already
 };
 
 // Checks that `run` has the files of `expected` and no others, and that they have the same bytes

@@ -179,8 +179,8 @@ void Site::check_recovery() {
   // A step's line is written before the checkpoint after it; but for that of a run that was about
   // to be replaced.
   const std::int64_t stored = std::max<std::int64_t>(num_logged - 1, 0) / save_frequency_;
-  const bool is_of_replaced = replaces_ && log == workspace_.bytes("whole/log.jsonl");
-  if (!is_of_replaced) CHECK(steps_before(outcome.err, num_steps_) >= stored * save_frequency_);
+  past_.was_replaced = replaces_ && log == workspace_.bytes("whole/log.jsonl");
+  if (!past_.was_replaced) CHECK(steps_before(outcome.err, num_steps_) >= stored * save_frequency_);
   check_same();
 }
 

@@ -206,9 +206,9 @@ TEST_CASE("parts of a loss may be left out, and are asked for in their number") 
   const auto solver = builtin_host().create_solver("single-session", "{}", {});
   solver->attach({*model}, {*criterion});
   const auto* solver_table = static_cast<const grevy_solver_table*>(solver->instance().table);
-  const grevy_loader none = loader_of(0);
+  const grevy_loader no_batches = loader_of(0);
   double mean = 0;
-  CHECK(solver_table->validate(solver->instance().self, &none, &mean, nullptr, nullptr) == 0);
+  CHECK(solver_table->validate(solver->instance().self, &no_batches, &mean, nullptr, nullptr) == 0);
   CHECK(std::isnan(mean));
 }
 

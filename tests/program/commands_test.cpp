@@ -108,8 +108,8 @@ TEST_CASE("the schema holds the options of every component") {
     CAPTURE(component.at("name"));
     const json branch = branch_of(schema, component);
     REQUIRE(branch.is_object());
-    for (const auto& [option, rule] : component.at("options").at("properties").items())
-      CHECK_MESSAGE(branch.at("properties").at(option) == rule, option);
+    for (const auto& option : component.at("options").at("properties").items())
+      CHECK_MESSAGE(branch.at("properties").at(option.key()) == option.value(), option.key());
   }
   CHECK_NOTHROW(grevy::host::validate(Workspace::experiment(), schema, "experiment.json"));
   json wrong = Workspace::experiment();
@@ -164,7 +164,8 @@ TEST_CASE("doctor tells versions, threads, devices and plugins") {
   CHECK(document.at("plugins").size() >= 3);
   CHECK(document.at("plugin_folders").size() >= 1);
   const std::string plain = workspace.grevy({"doctor"}).out;
-  for (const auto& [key, value] : document.items()) CHECK_MESSAGE(contains(plain, key + ":"), key);
+  for (const auto& entry : document.items())
+    CHECK_MESSAGE(contains(plain, entry.key() + ":"), entry.key());
 }
 
 TEST_CASE("OpenBLAS takes the kernels that the user asks for") {

@@ -157,11 +157,11 @@ class Call {
     return detail::guarded(errors, nowhere, [&] {
       const auto& call = *static_cast<const Call*>(self);
       const RunningScope scope(call.plugin_, call.component_);
-      AutogradContext context;
-      call.unpack(context, saved, wanted);
+      AutogradContext own;
+      call.unpack(own, saved, wanted);
       variable_list given;
       for (std::uint64_t i = 0; i < gradient_count; ++i) given.push_back(borrowed(gradients[i]));
-      call.hand_out(T::backward(&context, given), wanted, results);
+      call.hand_out(T::backward(&own, given), wanted, results);
     });
   }
 

@@ -352,9 +352,9 @@ TEST_CASE("files that are empty, or folders") {
         {"export", [&] {
            host::export_run(host, file, {folder / "out", {}});
          }}};
-    for (const auto& [name, call] : calls) {
-      CAPTURE(name);
-      CHECK_FALSE(catch_error(call).text.empty());
+    for (const auto& entry : calls) {
+      CAPTURE(entry.first);
+      CHECK_FALSE(catch_error(entry.second).text.empty());
     }
   }
 }

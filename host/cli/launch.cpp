@@ -1,5 +1,5 @@
-// The program: settles what libraries read from the environment while they are loaded, then loads the
-// rest of it. What the user has set stays.
+// The program: settles what libraries read from the environment while they are loaded, then loads
+// the rest of it. What the user has set stays.
 #include <cstdio>
 #include <cstdlib>
 #include <dlfcn.h>

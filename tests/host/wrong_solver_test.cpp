@@ -9,6 +9,8 @@
 #include <grevy/plugin.hpp>
 
 #include <algorithm>
+#include <cstring>
+#include <stdexcept>
 
 using namespace grevy;
 using namespace grevy::host;
@@ -21,6 +23,8 @@ enum How : std::int64_t {
   as_others,
   other_step,
   many_statistics,
+  no_statistics,
+  missing_statistics,
   returns_early,
   small_embedding,
   narrow_embedding,
@@ -31,6 +35,16 @@ enum How : std::int64_t {
   any_positives,
   one_target
 };
+
+// As a solver in C may: without an array.
+void end_first_step(const TrainingRef& training, std::uint64_t num_statistics) {
+  const grevy_training* table = nullptr;
+  static_assert(sizeof table == sizeof training);
+  std::memcpy(&table, &training, sizeof table);
+  std::uint32_t actions = 0;
+  if (table->end_step(table->context, 0, nullptr, num_statistics, &actions, nullptr) != GREVY_OK)
+    throw std::runtime_error("the host refused");
+}
 
 class Wrong : public Solver {
  public:
@@ -52,6 +66,9 @@ class Wrong : public Solver {
     if (how_ == returns_early) return;
     if (how_ == other_step) training.end_step(5, {one});
     if (how_ == many_statistics) training.end_step(0, Statistics(4097, one));
+    if (how_ == no_statistics) end_first_step(training, 0);
+    if (how_ == missing_statistics) end_first_step(training, 1);
+    if (how_ == no_statistics || how_ == missing_statistics) return;
     if (how_ == validates_unasked) training.end_validation(0, {NAN, {}});
     try {
       Solver::fit(training);
@@ -204,6 +221,8 @@ TEST_CASE("a solver that reports other steps, too much, or returns too early") {
   CHECK(contains(refusal_of(other_step), "the solver reported step 5; expected 0"));
   CHECK(contains(refusal_of(many_statistics),
                  "the solver reported 4097 statistics; must be at most 4096"));
+  CHECK(contains(refusal_of(missing_statistics), "the solver reported 1 statistics; must be"));
+  CHECK(contains(refusal_of(no_statistics), "returned after step 1 of 3"));
   CHECK(contains(refusal_of(returns_early), "returned after step 0 of 3"));
   Trainer trainer = wrong_trainer(host, small_embedding);
   CHECK(contains(refusal([&] {

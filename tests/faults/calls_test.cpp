@@ -148,7 +148,7 @@ TEST_SUITE("long") {
       Site site(experiment(name), few_steps, save_frequency);
       const std::vector<Case> cases = all_cases(site);
       for (const Case& c : cases) check(site, c);
-      MESSAGE(name << ": " << cases.size() << " faults");
+      MESSAGE(std::string(name) << ": " << cases.size() << " faults");
     }
   }
 }

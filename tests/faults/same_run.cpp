@@ -27,7 +27,8 @@ const std::vector<const char*> without_steps = {"/time", "/memory", "/peak_memor
 const std::set<std::string> metadata_of_raised = {"experiment", host::checksum_key};
 const std::vector<const char*> settings_of_raised = {"/training/num_steps"};
 
-// Of a run that was stopped by a signal: which earlier checkpoints it has.
+// Of a run that was stopped by a signal: which earlier checkpoints it has. Of one that was to be
+// replaced when the program ended: earlier checkpoints may be missing.
 
 json without(json document, const std::vector<const char*>& pointers) {
   for (const char* text : pointers) {

@@ -87,12 +87,14 @@ void Site::run_to_end(const Arguments& more) const {
 }
 
 void Site::prepare(Start start) {
-  replaces_ = start == Start::forced;
+  replaced_log_.reset();
   past_ = {};
   past_.was_raised = start == Start::resumed;
   fs::remove_all(workspace_ / "run");
   if (start == Start::resumed) fs::copy(workspace_ / "half", workspace_ / "run");
-  if (start == Start::forced) fs::copy(workspace_ / "whole", workspace_ / "run");
+  if (start != Start::forced) return;
+  fs::copy(workspace_ / "whole", workspace_ / "run");
+  replaced_log_ = fs::last_write_time(workspace_ / "run/log.jsonl");
 }
 
 Outcome Site::run(Start start, const Fault& fault) const {
@@ -171,6 +173,9 @@ void Site::check_recovery() {
   if (resumes) check_transform();
   const std::string log = workspace_.has("run/log.jsonl") ? workspace_.bytes("run/log.jsonl") : "";
   const auto num_logged = static_cast<std::int64_t>(std::count(log.begin(), log.end(), '\n'));
+  const bool is_of_replaced = replaced_log_ && !log.empty() &&
+                              fs::last_write_time(workspace_ / "run/log.jsonl") == *replaced_log_;
+  past_.was_replaced = resumes && is_of_replaced;
 
   const Outcome outcome = run(resumes ? Arguments{"--resume"} : Arguments{"--force"});
   CAPTURE(outcome.err);
@@ -179,8 +184,7 @@ void Site::check_recovery() {
   // A step's line is written before the checkpoint after it; but for that of a run that was about
   // to be replaced.
   const std::int64_t stored = std::max<std::int64_t>(num_logged - 1, 0) / save_frequency_;
-  past_.was_replaced = replaces_ && log == workspace_.bytes("whole/log.jsonl");
-  if (!past_.was_replaced) CHECK(steps_before(outcome.err, num_steps_) >= stored * save_frequency_);
+  if (!is_of_replaced) CHECK(steps_before(outcome.err, num_steps_) >= stored * save_frequency_);
   check_same();
 }
 

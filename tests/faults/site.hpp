@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -73,7 +74,8 @@ class Site {
   std::int64_t num_steps_, save_frequency_;
   double seconds_ = 0;
   Past past_;
-  bool replaces_ = false;  // an earlier run, whose log may be there still
+  // When the log of the run that is to be replaced was written; none: no run is.
+  std::optional<std::filesystem::file_time_type> replaced_log_;
   Workspace workspace_;
   std::set<std::string> recovered_;
 };

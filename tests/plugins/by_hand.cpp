@@ -1,5 +1,6 @@
 // Built without grevy_add_plugin: default visibility, no version script, C++20. Two plugins like
 // this one in one process must not share what each registers.
+
 // First: LibTorch 1.13's headers do not compile in C++20 with clang otherwise.
 // clang-format off
 #include <ATen/core/ivalue.h>
